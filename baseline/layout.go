@@ -1,0 +1,100 @@
+package baseline
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// Errors of layouts and records.
+var (
+	// ErrFeature says that a set of features cannot stand together.
+	ErrFeature = errors.New("baseline: bad feature")
+	// ErrCorrupt says that a record is not what was saved.
+	ErrCorrupt = errors.New("baseline: corrupt record")
+	// ErrVersion says that a record has a format version that this code does
+	// not know.
+	ErrVersion = errors.New("baseline: unknown record version")
+)
+
+// MaxLateness is the most that a [Layout] may allow.
+const MaxLateness = 24 * time.Hour
+
+// A Layout is a set of features that are kept together for each key. It never
+// changes, so any number of goroutines may use it.
+type Layout struct {
+	lateness time.Duration
+	features []Feature
+	ids      []uint32
+	slots    map[Feature]int
+	index    *event.Index
+	empty    []Cell // what a feature answers from before its cell exists
+	maxBytes int
+}
+
+// NewLayout makes a layout of the features. An event that is older than the
+// key's latest event by more than lateness is refused as late; 0 means
+// [Lateness], and at most [MaxLateness] is possible. Answers are exact for
+// disorder up to Lateness; events that come later still are folded as well as
+// they can be.
+//
+// It returns an error that wraps [ErrFeature] if a feature is nil, has an
+// empty ID, or shares its ID with another one.
+func NewLayout(lateness time.Duration, features ...Feature) (*Layout, error) {
+	l := &Layout{
+		lateness: clamp(cmp.Or(lateness, Lateness), time.Second, MaxLateness),
+		features: features,
+		slots:    make(map[Feature]int, len(features)),
+		maxBytes: maxHeaderBytes,
+	}
+	byID := make(map[uint32]string, len(features))
+	patterns := make([][]string, len(features))
+	for i, f := range features {
+		if f == nil || f.ID() == "" {
+			return nil, fmt.Errorf("%w: feature %d is nil or has no ID", ErrFeature, i)
+		}
+		id := uint32(Hash(f.ID()) >> 32)
+		if other, taken := byID[id]; taken {
+			return nil, fmt.Errorf("%w: two features have the ID %q (the other: %q); share one value instead", ErrFeature, f.ID(), other)
+		}
+		byID[id] = f.ID()
+		l.slots[f] = i
+		l.ids = append(l.ids, id)
+		l.empty = append(l.empty, f.NewCell())
+		l.maxBytes += maxSlotBytes + f.MaxBytes()
+		if s, ok := f.(interface{ Events() []string }); ok {
+			patterns[i] = s.Events()
+		}
+	}
+	index, err := event.NewIndex(patterns...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFeature, err)
+	}
+	l.index = index
+	return l, nil
+}
+
+// Features returns the layout's features. The caller must not modify the slice.
+func (l *Layout) Features() []Feature { return l.features }
+
+// MaxBytes is an upper bound of a record's size, in bytes.
+func (l *Layout) MaxBytes() int { return l.maxBytes }
+
+func (l *Layout) slot(f Feature) int {
+	i, ok := l.slots[f]
+	if !ok {
+		panic(fmt.Sprintf("baseline: feature %q is not in this layout; a detector must declare it", f.ID()))
+	}
+	return i
+}
+
+// maxHeaderBytes bounds a record without its cells; maxSlotBytes what a cell
+// takes besides its own bytes.
+const (
+	maxHeaderBytes = 3 + 4 + 4*binary.MaxVarintLen64 + 3 + maxRecent*(8+binary.MaxVarintLen64) + 3
+	maxSlotBytes   = 4 + 2*binary.MaxVarintLen64 + binary.MaxVarintLen32
+)
