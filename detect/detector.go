@@ -1,0 +1,135 @@
+package detect
+
+import (
+	"time"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// A Detector is a pure rule. Its contract:
+//
+//  1. Info returns the same value every time. It is called when a [Set] is made.
+//  2. Detect is called once for each event that Info asks for, after all
+//     features have folded it. Events of one key come one at a time; events of
+//     different keys may come at once from many goroutines.
+//  3. Detect keeps no state of its own, does no I/O, reads no clock: equal
+//     passes give equal reports.
+//  4. Detect does not modify the event, and keeps neither the event nor the
+//     pass beyond its return.
+//  5. Detect asks only features that Info declares.
+//
+// detecttest.TestDetector checks every line.
+type Detector interface {
+	Info() Info
+	Detect(*Pass)
+}
+
+// New returns a detector with the given info and rule.
+func New(info Info, rule func(*Pass)) Detector { return detector{info, rule} }
+
+type detector struct {
+	info Info
+	rule func(*Pass)
+}
+
+func (d detector) Info() Info     { return d.info }
+func (d detector) Detect(p *Pass) { d.rule(p) }
+
+// Info describes a detector: what it needs, and what its findings mean.
+type Info struct {
+	// Name identifies the rule, in lower case with hyphens: "userdata-bulk".
+	Name string
+	// Doc says in its first sentence what the rule finds, then how and why.
+	Doc string
+	// Technique and Tactic are what the rule's findings are evidence of.
+	Technique Technique
+	Tactic    Tactic
+	// Severity is that of the rule's findings, unless it reports another.
+	Severity Severity
+
+	// Events lists the patterns of the events that the rule looks at, as in
+	// [event.NewIndex]: "s3:GetObject", "iam:*". None means every event.
+	Events []string
+	// Uses lists the features that the rule asks.
+	Uses []baseline.Feature
+	// Scope says what the rule is about. Nil means [ByPrincipal].
+	Scope *Scope
+	// Needs is the logging without which the rule is blind.
+	Needs Telemetry
+
+	// Learn is how long the features must have been learning about a key
+	// before the rule's findings count in full, and LearnDays on how many days
+	// the key must have been active meanwhile. Learn 0 means that the rule
+	// needs no learning; otherwise LearnDays defaults to 3.
+	Learn     time.Duration
+	LearnDays int
+	// Cold is the severity of findings made before that. The zero value,
+	// [Silent], means that the rule reports nothing while it learns.
+	Cold Severity
+	// Quiet is how long a finding stands for further ones about the same
+	// subject. The default is 24 hours.
+	Quiet time.Duration
+
+	// Benign lists harmless causes, for whoever judges a finding.
+	Benign []string
+	// Respond lists what to do about a finding, first things first.
+	Respond []string
+	// Mitigations lists what prevents the technique.
+	Mitigations []string
+}
+
+func (i *Info) scope() *Scope {
+	if i.Scope == nil {
+		return ByPrincipal
+	}
+	return i.Scope
+}
+
+// Telemetry names a kind of logging that an account has switched on or not.
+type Telemetry string
+
+// The kinds of logging that rules need.
+const (
+	ManagementEvents Telemetry = "CloudTrail management events"
+	S3DataEvents     Telemetry = "CloudTrail S3 data events, or S3 server access logs"
+)
+
+// A Scope says what a detector is about: which key an event is remembered
+// under. Scopes are compared by pointer, so declare each once.
+type Scope struct {
+	// Name identifies the scope in stored records: lower case, no spaces.
+	Name string
+	// Key returns the key of an event, or "" if the event does not concern the
+	// scope. It is called from many goroutines, must not modify or keep the
+	// event, and must depend on nothing but the event.
+	Key func(*event.Event) string
+}
+
+// The scopes that detectors usually need.
+var (
+	// ByPrincipal keys an event by who made the call. Calls of AWS services on
+	// their own behalf and anonymous requests have no key, nor have records
+	// that do not tell of one call or repeat one told elsewhere (insights,
+	// network activity).
+	ByPrincipal = &Scope{Name: "principal", Key: func(e *event.Event) string {
+		switch e.Category {
+		case event.Insight, event.NetworkActivity:
+			return ""
+		}
+		switch e.Principal.Kind {
+		case event.Service, event.Anonymous:
+			return ""
+		}
+		return e.Principal.Key
+	}}
+	// ByBucket keys S3 requests by the bucket.
+	ByBucket = &Scope{Name: "bucket", Key: func(e *event.Event) string {
+		if e.Service() != "s3" {
+			return ""
+		}
+		return e.Bucket()
+	}}
+	// ByAccount keys events by the account whose log they are in.
+	ByAccount = &Scope{Name: "account", Key: func(e *event.Event) string { return e.AccountID }}
+)

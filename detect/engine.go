@@ -1,0 +1,454 @@
+package detect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// EngineOptions configures an [Engine]. Nil, and the zero value of every
+// field, mean the defaults.
+type EngineOptions struct {
+	// Shards is the number of goroutines that detection is spread over, by
+	// key. Findings do not depend on it. The default is GOMAXPROCS.
+	Shards int
+	// Cache is the number of profiles held in memory, over all shards; the
+	// rest are in the store. Changed profiles are saved when they have to
+	// leave, and by Flush. At least one per shard is held. The default is
+	// 100,000: about 1 GB at 10 KB for a busy principal, far less for most.
+	Cache int
+	// Dedup is the number of recent event ids remembered to know duplicates
+	// of busy keys by, beyond the 256 in each record. It costs 16 to 32 bytes
+	// each. The default is 262,144.
+	Dedup int
+	// Updates makes Process return later revisions of findings too, each time
+	// further events add to one. Otherwise only the first is returned.
+	Updates bool
+}
+
+// An Engine runs a [Set] in the process: it routes events to the profiles of
+// their keys, which it caches and keeps in a store. Its methods may be called
+// from any number of goroutines; batches are processed one after the other.
+type Engine struct {
+	set     *Set
+	store   baseline.Store
+	updates bool
+
+	mu     sync.Mutex // held for a batch
+	seed   maphash.Seed
+	shards []*shard
+	marks  []mark // of the current batch, by event
+
+	statsMu sync.Mutex
+	stats   Stats
+}
+
+// Stats counts what an engine has done with its events. At every moment,
+// Events = Evaluated + Duplicate + Late + Rejected.
+type Stats struct {
+	// Events is the number of events taken in.
+	Events int64
+	// Evaluated events were folded into at least one profile, or concern no
+	// key of any scope.
+	Evaluated int64
+	// Duplicate events had been evaluated before.
+	Duplicate int64
+	// Late events were older than the allowed lateness.
+	Late int64
+	// Rejected events could not be evaluated because the profile of one of
+	// their keys could not be loaded. Giving them again completes them.
+	Rejected int64
+
+	// Findings is the number of findings returned, without revisions.
+	Findings int64
+	// Suppressed counts the findings kept back, by rule.
+	Suppressed map[string]int64
+	// Profiles is the number of profiles in the cache. Loads and Saves count
+	// profiles read from and written to the store.
+	Profiles, Loads, Saves int64
+}
+
+// mark collects what the scopes of an event made of it.
+type mark uint8
+
+const (
+	evaluated mark = 1 << iota
+	duplicate
+	late
+	rejected
+)
+
+// NewEngine returns an engine for the set. A nil store means a new
+// [baseline.Memory].
+func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error) {
+	if o == nil {
+		o = &EngineOptions{}
+	}
+	if set == nil || o.Shards < 0 || o.Cache < 0 || o.Dedup < 0 {
+		return nil, errors.New("detect: engine needs a set, and options that are not negative")
+	}
+	if store == nil {
+		store = &baseline.Memory{}
+	}
+	n := cmp.Or(o.Shards, runtime.GOMAXPROCS(0))
+	en := &Engine{set: set, store: store, updates: o.Updates, seed: maphash.MakeSeed()}
+	en.stats.Suppressed = make(map[string]int64)
+	for range n {
+		en.shards = append(en.shards, &shard{
+			engine: en,
+			cache:  newCache(max(1, cmp.Or(o.Cache, 100_000)/n)),
+			seen:   newIDSet(max(1, cmp.Or(o.Dedup, 1<<18)/n)),
+		})
+	}
+	return en, nil
+}
+
+// Process evaluates a batch of events in the order given and returns what was
+// found, in the order of time. The events are not kept: they may be reused
+// when Process returns. Larger batches cost less per event; a few thousand is
+// a good size.
+//
+// An error does not void the findings. It says that some events were rejected
+// because the store failed or a record is not readable, that a changed
+// profile could not be saved and stays in the cache, or that a detector
+// panicked ([*PanicError]). Rejected events may be given again: those of the
+// batch that were evaluated then count as duplicates.
+func (en *Engine) Process(ctx context.Context, events []*event.Event) ([]Finding, error) {
+	return en.batch(ctx, events, true)
+}
+
+// Warm folds history without reporting findings, so that detection starts
+// with a baseline. It is Process otherwise.
+func (en *Engine) Warm(ctx context.Context, events []*event.Event) error {
+	_, err := en.batch(ctx, events, false)
+	return err
+}
+
+func (en *Engine) batch(ctx context.Context, events []*event.Event, detecting bool) ([]Finding, error) {
+	en.mu.Lock()
+	defer en.mu.Unlock()
+	en.route(events)
+	en.each(func(s *shard) { s.process(ctx, detecting) })
+
+	var findings []Finding
+	var errs []error
+	var delta Stats
+	for _, s := range en.shards {
+		for _, t := range s.tasks {
+			en.marks[t.event] |= t.mark
+		}
+		clear(s.tasks)
+		s.tasks = s.tasks[:0]
+		findings = append(findings, s.findings...)
+		clear(s.findings)
+		s.findings = s.findings[:0]
+		if s.err != nil {
+			errs = append(errs, s.err)
+			s.err = nil
+		}
+		delta.Loads, delta.Saves = delta.Loads+s.loads, delta.Saves+s.saves
+		s.loads, s.saves = 0, 0
+		delta.Profiles += int64(s.cache.len())
+	}
+	for _, m := range en.marks {
+		switch {
+		case m&rejected != 0:
+			delta.Rejected++
+		case m == 0 || m&evaluated != 0:
+			delta.Evaluated++
+		case m&duplicate != 0:
+			delta.Duplicate++
+		default:
+			delta.Late++
+		}
+	}
+	findings = slices.DeleteFunc(findings, func(f Finding) bool { return f.Suppressed != "" && en.suppressed(f) })
+	for _, f := range findings {
+		if f.Revision == 0 {
+			delta.Findings++
+		}
+	}
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		return cmp.Or(a.Last.Compare(b.Last), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Revision, b.Revision))
+	})
+	en.count(int64(len(events)), delta)
+	return findings, errors.Join(errs...)
+}
+
+// route gives each event to the shards that own its keys.
+func (en *Engine) route(events []*event.Event) {
+	en.marks = slices.Grow(en.marks[:0], len(events))[:len(events)]
+	clear(en.marks)
+	for i, e := range events {
+		for gi, g := range en.set.groups {
+			key := g.scope.Key(e)
+			if key == "" {
+				continue
+			}
+			h := maphash.String(en.seed, key)
+			s := en.shards[h%uint64(len(en.shards))]
+			s.tasks = append(s.tasks, task{
+				e: e, event: i, group: gi, key: key,
+				id: maphash.String(en.seed, e.ID) ^ h ^ uint64(gi)<<56,
+			})
+		}
+	}
+}
+
+// each runs f for every shard at once.
+func (en *Engine) each(f func(*shard)) {
+	if len(en.shards) == 1 {
+		f(en.shards[0])
+		return
+	}
+	var wg sync.WaitGroup
+	for _, s := range en.shards {
+		wg.Go(func() { f(s) })
+	}
+	wg.Wait()
+}
+
+func (en *Engine) suppressed(f Finding) bool {
+	if f.Revision == 0 {
+		en.statsMu.Lock()
+		en.stats.Suppressed[f.Rule]++
+		en.statsMu.Unlock()
+	}
+	return true
+}
+
+func (en *Engine) count(events int64, d Stats) {
+	en.statsMu.Lock()
+	defer en.statsMu.Unlock()
+	s := &en.stats
+	s.Events += events
+	s.Evaluated += d.Evaluated
+	s.Duplicate += d.Duplicate
+	s.Late += d.Late
+	s.Rejected += d.Rejected
+	s.Findings += d.Findings
+	s.Loads += d.Loads
+	s.Saves += d.Saves
+	s.Profiles = d.Profiles
+}
+
+// Stats returns the counts so far. It may be called while a batch runs, which
+// is counted when it ends.
+func (en *Engine) Stats() Stats {
+	en.statsMu.Lock()
+	defer en.statsMu.Unlock()
+	s := en.stats
+	s.Suppressed = maps.Clone(s.Suppressed)
+	return s
+}
+
+// Flush saves all changed profiles. What could not be saved stays in the
+// cache, to be tried again by the next Flush, except profiles that another
+// writer has saved meanwhile ([*baseline.ConflictError]): those are dropped,
+// and what this engine had learnt about them since it loaded them is lost.
+// That happens only when two engines use one store for the same keys.
+func (en *Engine) Flush(ctx context.Context) error {
+	en.mu.Lock()
+	defer en.mu.Unlock()
+	en.each(func(s *shard) { s.err = s.save(ctx, s.cache.dirty()) })
+	var errs []error
+	var d Stats
+	for _, s := range en.shards {
+		errs = append(errs, s.err)
+		s.err = nil
+		d.Saves += s.saves
+		s.saves = 0
+		d.Profiles += int64(s.cache.len())
+	}
+	en.count(0, d)
+	return errors.Join(errs...)
+}
+
+// A shard owns the keys that hash to it: nothing of it is shared with other
+// goroutines during a batch, so it needs no lock.
+type shard struct {
+	engine   *Engine
+	cache    *cache
+	seen     *idSet
+	step     step
+	tasks    []task
+	findings []Finding
+	err      error
+	loads    int64
+	saves    int64
+}
+
+// A task is one event for one key.
+type task struct {
+	e     *event.Event
+	event int // its number in the batch
+	group int
+	key   string
+	id    uint64 // of the event and the key together
+	mark  mark
+}
+
+func (s *shard) process(ctx context.Context, detecting bool) {
+	if len(s.tasks) == 0 {
+		return
+	}
+	var errs []error
+	if err := s.load(ctx); err != nil {
+		errs = append(errs, err)
+	}
+	s.step.set = s.engine.set
+	s.step.emit = func(f Finding) {
+		if f.Revision == 0 || s.engine.updates {
+			s.findings = append(s.findings, f)
+		}
+	}
+	for i := range s.tasks {
+		t := &s.tasks[i]
+		entry := s.cache.get(t.group, t.key)
+		if entry == nil {
+			t.mark = rejected
+			continue
+		}
+		if s.seen.has(t.id) {
+			t.mark = duplicate
+			continue
+		}
+		var outcome baseline.Outcome
+		if detecting {
+			outcome = s.step.detect(s.engine.set.groups[t.group], t.key, entry.profile, t.e)
+		} else {
+			outcome = entry.profile.Fold(t.e)
+		}
+		switch outcome {
+		case baseline.Evaluated:
+			t.mark = evaluated
+			entry.dirty = true
+			s.seen.add(t.id)
+		case baseline.Duplicate:
+			t.mark = duplicate
+		case baseline.Late:
+			t.mark = late
+		}
+	}
+	if s.step.err != nil {
+		errs = append(errs, s.step.err)
+		s.step.err = nil
+	}
+	s.step.pass = Pass{}
+	if err := s.evict(ctx); err != nil {
+		errs = append(errs, err)
+	}
+	s.err = errors.Join(errs...)
+}
+
+// load brings the profiles of the batch's keys into the cache, with one call
+// of the store. Keys whose profile cannot be had stay out of it.
+func (s *shard) load(ctx context.Context) error {
+	var missing []cacheKey
+	var keys []string
+	for i := range s.tasks {
+		t := &s.tasks[i]
+		k := cacheKey{t.group, t.key}
+		if s.cache.get(t.group, t.key) != nil {
+			continue
+		}
+		k.key = string([]byte(k.key)) // not the event's memory
+		s.cache.put(k, nil)           // asked for once
+		missing = append(missing, k)
+		keys = append(keys, s.recordKey(k))
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	records, err := s.engine.store.Load(ctx, keys)
+	if err == nil && len(records) != len(keys) {
+		err = fmt.Errorf("store returned %d records", len(records))
+	}
+	if err != nil {
+		for _, k := range missing {
+			s.cache.remove(k)
+		}
+		return fmt.Errorf("detect: load %d profiles: %w", len(keys), err)
+	}
+	s.loads += int64(len(keys))
+	var errs []error
+	for i, k := range missing {
+		profile, err := s.engine.set.groups[k.group].layout.Decode(records[i].Data)
+		if err != nil {
+			s.cache.remove(k)
+			errs = append(errs, fmt.Errorf("detect: profile of %q: %w", keys[i], err))
+			continue
+		}
+		s.cache.put(k, &cached{profile: profile, version: records[i].Version})
+	}
+	return errors.Join(errs...)
+}
+
+func (s *shard) recordKey(k cacheKey) string {
+	return s.engine.set.groups[k.group].scope.Name + "/" + k.key
+}
+
+// evict brings the cache back to its size. Profiles that cannot be saved stay.
+func (s *shard) evict(ctx context.Context) error {
+	victims := s.cache.excess()
+	var changed []cacheKey
+	for _, k := range victims {
+		if s.cache.entries[k].Value.(*cached).dirty {
+			changed = append(changed, k)
+		}
+	}
+	err := s.save(ctx, changed)
+	for _, k := range victims {
+		if el := s.cache.entries[k]; el != nil && !el.Value.(*cached).dirty {
+			s.cache.remove(k)
+		}
+	}
+	return err
+}
+
+// save writes the profiles to the store and marks them clean.
+func (s *shard) save(ctx context.Context, keys []cacheKey) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	var errs []error
+	var records []baseline.Record
+	var saved []cacheKey
+	for _, k := range keys {
+		entry := s.cache.peek(k)
+		data, err := entry.profile.AppendBinary(nil)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("detect: profile of %q: %w", s.recordKey(k), err))
+			continue
+		}
+		records = append(records, baseline.Record{Key: s.recordKey(k), Version: entry.version, Data: data})
+		saved = append(saved, k)
+	}
+	err := s.engine.store.Save(ctx, records)
+	var conflict *baseline.ConflictError
+	if err != nil {
+		errs = append(errs, fmt.Errorf("detect: save %d profiles: %w", len(records), err))
+		if !errors.As(err, &conflict) {
+			return errors.Join(errs...)
+		}
+	}
+	for i, k := range saved {
+		if conflict != nil && slices.Contains(conflict.Keys, records[i].Key) {
+			s.cache.remove(k)
+			continue
+		}
+		entry := s.cache.peek(k)
+		entry.version, entry.dirty = entry.version+1, false
+		s.saves++
+	}
+	return errors.Join(errs...)
+}

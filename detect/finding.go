@@ -1,0 +1,158 @@
+package detect
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Finding is what a detector found, for a person who has to judge it.
+type Finding struct {
+	// ID is the same for the same input: it is made of the rule, the key, the
+	// subject and the time of the event that was first reported.
+	ID string `json:"id"`
+	// Revision counts the reports that the finding already stands for. A
+	// finding with a revision above 0 replaces the earlier ones of its ID: it
+	// carries the evidence as it stands now.
+	Revision int `json:"revision,omitempty"`
+
+	Rule      string    `json:"rule"`
+	Technique Technique `json:"technique"`
+	Tactic    Tactic    `json:"tactic"`
+	Severity  Severity  `json:"severity"`
+	// Title says in one line what happened.
+	Title string `json:"title"`
+
+	// Principal is the principal's key, PrincipalName its short name; Session
+	// and AccessKeyID are those of the event reported.
+	Principal     string `json:"principal"`
+	PrincipalName string `json:"principal_name,omitempty"`
+	Session       string `json:"session,omitempty"`
+	AccessKeyID   string `json:"access_key_id,omitempty"`
+	// Subject is what the finding is about besides the principal.
+	Subject       string `json:"subject,omitempty"`
+	AccountID     string `json:"account_id,omitempty"`
+	Region        string `json:"region,omitempty"`
+	SourceAddress string `json:"source_address,omitempty"`
+	UserAgent     string `json:"user_agent,omitempty"`
+
+	// Time is the time of the event first reported. First and Last span the
+	// events reported so far.
+	Time  time.Time `json:"time"`
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+	// EventIDs names the events that prove the finding, at most 64.
+	EventIDs []string   `json:"event_ids"`
+	Evidence []Evidence `json:"evidence"`
+	// Learned says how much was known when the finding was made.
+	Learned Learned `json:"learned,omitzero"`
+
+	// Benign, Respond and Mitigations are the rule's.
+	Benign      []string `json:"benign,omitempty"`
+	Respond     []string `json:"respond,omitempty"`
+	Mitigations []string `json:"mitigations,omitempty"`
+
+	// Suppressed is the reason of the [Suppression] that applies, or "".
+	Suppressed string `json:"suppressed,omitempty"`
+}
+
+// Evidence is one thing that was observed, against what was expected.
+type Evidence struct {
+	// Name says what was measured, with its unit and window.
+	Name string `json:"name"`
+	// Observed is what the events show.
+	Observed string `json:"observed"`
+	// Expected is what would have been normal, and how that is known.
+	Expected string `json:"expected,omitempty"`
+	// EventIDs names further events than the one reported.
+	EventIDs []string `json:"event_ids,omitempty"`
+}
+
+// Learned says how much the least experienced feature behind a finding knows
+// about its key. It is zero but for Mature where a rule needs no learning.
+type Learned struct {
+	// Mature reports that the rule's learning period was over.
+	Mature bool `json:"mature"`
+	// Since is the time of the first event learnt from.
+	Since time.Time `json:"since,omitzero"`
+	// Days is the number of active days among the 30 days before the event.
+	Days int `json:"days,omitempty"`
+	// Events is the number of events learnt from.
+	Events int64 `json:"events,omitempty"`
+}
+
+// String says it in words: "learnt from 41203 events on 23 of 30 days, since
+// 2026-01-05".
+func (l Learned) String() string {
+	if l.Since.IsZero() {
+		return "needs no learning"
+	}
+	s := fmt.Sprintf("learnt from %d events on %d of 30 days, since %s", l.Events, l.Days, l.Since.Format(time.DateOnly))
+	if !l.Mature {
+		s += "; still learning"
+	}
+	return s
+}
+
+// findingID is a UUID-shaped truncated SHA-256: long enough never to collide.
+func findingID(rule, key, subject string, millis int64) string {
+	h := sha256.New()
+	for _, s := range []string{rule, key, subject, strconv.FormatInt(millis, 10)} {
+		fmt.Fprintf(h, "%d:%s", len(s), s)
+	}
+	x := hex.EncodeToString(h.Sum(nil)[:16])
+	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
+}
+
+// clone returns a finding that holds on to none of the event's memory.
+func (f Finding) clone() Finding {
+	for _, s := range []*string{
+		&f.Title, &f.Principal, &f.PrincipalName, &f.Session, &f.AccessKeyID, &f.Subject,
+		&f.AccountID, &f.Region, &f.SourceAddress, &f.UserAgent,
+	} {
+		*s = strings.Clone(*s)
+	}
+	ids := make([]string, len(f.EventIDs))
+	for i, id := range f.EventIDs {
+		ids[i] = strings.Clone(id)
+	}
+	f.EventIDs = ids
+	evidence := make([]Evidence, len(f.Evidence))
+	for i, ev := range f.Evidence {
+		evidence[i] = Evidence{Name: strings.Clone(ev.Name), Observed: strings.Clone(ev.Observed), Expected: strings.Clone(ev.Expected)}
+		for _, id := range ev.EventIDs {
+			evidence[i].EventIDs = append(evidence[i].EventIDs, strings.Clone(id))
+		}
+	}
+	f.Evidence = evidence
+	return f
+}
+
+// A Suppression keeps known findings from being reported, for a while. The
+// findings are counted all the same.
+type Suppression struct {
+	// Rule, Principal and Subject select findings; each is compared whole, but
+	// for a final "*", which stands for any rest. "" selects all.
+	Rule      string `json:"rule"`
+	Principal string `json:"principal"`
+	Subject   string `json:"subject"`
+	// Reason says why the findings are acceptable. It is required.
+	Reason string `json:"reason"`
+	// Expires ends the suppression, in event time. It is required: what is
+	// acceptable today should be looked at again.
+	Expires time.Time `json:"expires"`
+}
+
+func (s *Suppression) matches(f *Finding, at time.Time) bool {
+	return at.Before(s.Expires) && glob(s.Rule, f.Rule) && glob(s.Principal, f.Principal) && glob(s.Subject, f.Subject)
+}
+
+func glob(pattern, s string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(s, prefix)
+	}
+	return pattern == "" || pattern == s
+}

@@ -1,0 +1,111 @@
+package detect
+
+import (
+	"slices"
+	"time"
+
+	"github.com/cloudtell/cloudtell/baseline"
+)
+
+// A Pass is one event as a detector sees it: Event, and through the features
+// that the detector declares, what is remembered about the event's key. It is
+// valid until Detect returns.
+type Pass struct {
+	baseline.View
+
+	key      string
+	episodes *episodes
+	rule     *rule
+	emit     func(Finding)
+	suppress []Suppression
+}
+
+// maxEventIDs bounds a finding's list of event ids.
+const maxEventIDs = 64
+
+// Report reports a finding at the rule's severity. The subject says what the
+// finding is about besides the key, such as an address, a bucket or a
+// function; "" is the key itself. A finding stands for all reports about the
+// same subject during the rule's quiet interval.
+func (p *Pass) Report(subject, title string, evidence ...Evidence) {
+	p.ReportAt(p.rule.info.Severity, subject, title, evidence...)
+}
+
+// ReportAt is Report with another severity, for a rule whose evidence differs
+// in weight. [Silent] reports nothing.
+func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Evidence) {
+	learned := p.rule.learned(p)
+	if !learned.Mature {
+		severity = min(severity, p.rule.info.Cold)
+	}
+	if severity == Silent {
+		return
+	}
+	e := p.Event
+	overflow, ep, revision := p.episodes.report(p.rule.hash, subject, e.Time, p.rule.quiet)
+	if overflow {
+		subject = manySubjects
+	}
+	f := Finding{
+		ID:            findingID(p.rule.info.Name, p.key, subject, ep.named),
+		Revision:      revision,
+		Rule:          p.rule.info.Name,
+		Technique:     p.rule.info.Technique,
+		Tactic:        p.rule.info.Tactic,
+		Severity:      severity,
+		Title:         title,
+		Principal:     e.Principal.Key,
+		PrincipalName: e.Principal.Name,
+		Session:       e.Principal.Session,
+		AccessKeyID:   e.Identity.AccessKeyID,
+		Subject:       subject,
+		AccountID:     e.AccountID,
+		Region:        e.Region,
+		SourceAddress: e.SourceAddress,
+		UserAgent:     e.UserAgent,
+		Time:          time.UnixMilli(ep.named).UTC(),
+		First:         time.UnixMilli(ep.anchor).UTC(),
+		Last:          time.UnixMilli(ep.last).UTC(),
+		Evidence:      evidence,
+		Learned:       learned,
+		Benign:        p.rule.info.Benign,
+		Respond:       p.rule.info.Respond,
+		Mitigations:   p.rule.info.Mitigations,
+	}
+	for _, ev := range evidence {
+		for _, id := range ev.EventIDs {
+			if !slices.Contains(f.EventIDs, id) && len(f.EventIDs) < maxEventIDs {
+				f.EventIDs = append(f.EventIDs, id)
+			}
+		}
+	}
+	if !slices.Contains(f.EventIDs, e.ID) && len(f.EventIDs) < maxEventIDs {
+		f.EventIDs = append(f.EventIDs, e.ID)
+	}
+	f = f.clone()
+	for i := range p.suppress {
+		if s := &p.suppress[i]; s.matches(&f, e.Time) {
+			f.Suppressed = s.Reason
+			break
+		}
+	}
+	p.emit(f)
+}
+
+// learned returns how much the least experienced of the rule's features knows.
+func (r *rule) learned(p *Pass) Learned {
+	l := Learned{Mature: true}
+	if r.info.Learn == 0 {
+		return l
+	}
+	for i, f := range r.ages {
+		age := f.Age(p)
+		if i == 0 || age.Since.After(l.Since) {
+			l.Since, l.Days, l.Events = age.Since, age.Days, age.Events
+		}
+		if age.For < r.info.Learn || age.Days < r.learnDays {
+			l.Mature = false
+		}
+	}
+	return l
+}
