@@ -1,0 +1,91 @@
+package event_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/cloudtell/cloudtell/event"
+	"github.com/cloudtell/cloudtell/event/eventtest"
+)
+
+// logFile returns a CloudTrail log file of n records by a handful of
+// principals.
+func logFile(n int) []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"Records":[`)
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		by := []eventtest.Identity{
+			eventtest.User("111122223333", "alice"),
+			eventtest.Role("111122223333", "deploy", fmt.Sprint("session-", i)),
+			eventtest.SSO("111122223333", "Admin", "bob@example.com"),
+			eventtest.Instance("111122223333", "web", "i-0123456789abcdef0"),
+			eventtest.Service("config.amazonaws.com"),
+		}[i%5]
+		b.WriteString(eventtest.Record{
+			Call: "s3:GetObject", By: by, At: eventtest.Start.Add(time.Duration(i) * time.Second),
+			Request:    map[string]any{"bucketName": "backups", "key": fmt.Sprintf("db/%d.sql", i), "Host": "backups.s3.amazonaws.com"},
+			Additional: map[string]any{"bytesTransferredOut": 2356.0, "AuthenticationMethod": "AuthHeader", "SignatureVersion": "SigV4"},
+			More: map[string]any{"readOnly": true, "requestID": fmt.Sprint("R", i),
+				"resources": []any{map[string]any{"type": "AWS::S3::Object", "ARN": fmt.Sprintf("arn:aws:s3:::backups/db/%d.sql", i)}}},
+		}.JSON())
+	}
+	b.WriteString(`]}`)
+	return b.Bytes()
+}
+
+// jsonRecord is what encoding/json needs to decode as much as Read does.
+type jsonRecord struct {
+	EventID, SharedEventID, RequestID, EventCategory, EventType, EventVersion      string
+	EventTime                                                                      time.Time
+	EventSource, EventName, ErrorCode, ErrorMessage, AWSRegion, RecipientAccountID string
+	SourceIPAddress, VPCEndpointID, UserAgent                                      string
+	ReadOnly                                                                       bool
+	RequestParameters, ResponseElements, AdditionalEventData, ServiceEventDetails  json.RawMessage
+	Resources                                                                      json.RawMessage
+	UserIdentity                                                                   struct {
+		Type, PrincipalID, ARN, AccountID, AccessKeyID, UserName, InvokedBy, IdentityProvider string
+		SessionContext                                                                        struct {
+			SessionIssuer   struct{ Type, ARN, PrincipalID, AccountID, UserName string }
+			Attributes      struct{ MFAAuthenticated, CreationDate string }
+			EC2RoleDelivery string
+		}
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	const n = 2000
+	file := logFile(n)
+	b.SetBytes(int64(len(file)))
+	b.ReportAllocs()
+	for b.Loop() {
+		count := 0
+		for _, err := range event.Read(bytes.NewReader(file), nil) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			count++
+		}
+		if count != n {
+			b.Fatal(count)
+		}
+	}
+	ours := b.Elapsed() / time.Duration(b.N)
+	b.ReportMetric(float64(ours.Nanoseconds())/n, "ns/event")
+
+	start := time.Now()
+	const rounds = 3
+	for range rounds {
+		var doc struct{ Records []jsonRecord }
+		if err := json.Unmarshal(file, &doc); err != nil {
+			b.Fatal(err)
+		}
+	}
+	theirs := time.Since(start) / rounds
+	b.ReportMetric(float64(theirs)/float64(ours), "times-encoding/json")
+}

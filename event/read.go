@@ -1,0 +1,160 @@
+package event
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+)
+
+// ReadOptions bound what [Read] accepts. Nil, and the zero value, are the
+// defaults.
+type ReadOptions struct {
+	// MaxRecord is the size in bytes of the largest record, or wrapper around
+	// records, that is decoded; a larger one is skipped with [ErrTooLarge]. It
+	// bounds the memory that Read needs, which is some four times as much. The
+	// default is 1 MiB, four times what CloudTrail's own delivery allows.
+	MaxRecord int
+	// MaxDepth is how deep a record's values may nest. The default is 64.
+	MaxDepth int
+	// MaxDecompressed is how many bytes may come out of decompressing one
+	// input, inner layers included, before Read gives up with [ErrTooLarge].
+	// The default is 8 GiB; a negative number means no limit.
+	MaxDecompressed int64
+	// NotAfter refuses records dated later with [ErrTime]: one wrong clock must
+	// not make every other record look late. The default is no such check.
+	NotAfter time.Time
+}
+
+const (
+	defaultMaxRecord       = 1 << 20
+	defaultMaxDepth        = 64
+	defaultMaxDecompressed = 8 << 30
+
+	// maxWrappers is how many wrappers may lie around a record: a message in a
+	// notification in a queue and so on, and each layer of compression.
+	maxWrappers = 8
+)
+
+// Read decodes the records of one input. It finds out by looking in which of
+// these shapes they come:
+//
+//   - a CloudTrail log file ({"Records":[…]}), however large, or a bare array
+//   - records one after the other, one a line or pretty-printed
+//   - LookupEvents pages, their events, or the strings inside
+//   - EventBridge events
+//   - CloudWatch Logs subscription data, as Lambda, Kinesis and Firehose get it
+//   - messages of SQS, SNS, Kinesis and Firehose that hold any of these
+//   - the lines of an S3 server access log
+//
+// Any of these may be compressed with gzip, several times and in several
+// members, may begin with a byte order mark, and may nest.
+//
+// A yielded event is valid until the next iteration, which reuses it; to keep
+// it, [Event.Clone] it. What cannot be read is yielded as a [*DecodeError] in
+// its place, with a nil event, and reading goes on behind it. If the reader
+// itself fails, its error comes last, wrapped, and is not a DecodeError. An
+// input without records yields nothing.
+//
+// Read holds a few megabytes at most, and takes time in proportion to the
+// input's size, whatever the input. Each iteration over the result reads on
+// from r, so it is of use once. It belongs to one goroutine.
+func Read(r io.Reader, o *ReadOptions) iter.Seq2[*Event, error] {
+	return func(yield func(*Event, error) bool) {
+		s := &stream{yield: yield, options: o.withDefaults(), source: source{r: r}}
+		s.decoder.intern = newInterner()
+		s.read(&s.source, 0, false, 0)
+		if s.source.err != nil && !s.done {
+			yield(nil, fmt.Errorf("event: reading: %w", s.source.err))
+		}
+	}
+}
+
+func (o *ReadOptions) withDefaults() ReadOptions {
+	var d ReadOptions
+	if o != nil {
+		d = *o
+	}
+	if d.MaxRecord <= 0 {
+		d.MaxRecord = defaultMaxRecord
+	}
+	if d.MaxDepth <= 0 {
+		d.MaxDepth = defaultMaxDepth
+	}
+	if d.MaxDecompressed == 0 {
+		d.MaxDecompressed = defaultMaxDecompressed
+	}
+	return d
+}
+
+// A source remembers how the caller's reader failed, to tell that from faults
+// in the data.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+var gzipMagic = []byte{0x1f, 0x8b}
+
+// read decodes an input, decompressing it first if it is compressed.
+func (s *stream) read(r io.Reader, base int64, fixed bool, level int) {
+	b := bufio.NewReader(r)
+	if magic, _ := b.Peek(2); !bytes.Equal(magic, gzipMagic) {
+		s.values(newWindow(b, base, fixed), level)
+		return
+	}
+	if level >= maxWrappers {
+		s.fail(base, ErrTooDeep)
+		return
+	}
+	z, err := gzip.NewReader(b)
+	if err != nil {
+		s.failInput(base, err)
+		return
+	}
+	s.read(&decompressed{z, s}, base, fixed, level+1)
+}
+
+// errBudget stops the decompression of an input that grows beyond the limit.
+var errBudget = fmt.Errorf("%w: decompressed input", ErrTooLarge)
+
+// decompressed counts what comes out of a decompressor against the input's
+// budget.
+type decompressed struct {
+	r io.Reader
+	s *stream
+}
+
+func (d *decompressed) Read(p []byte) (int, error) {
+	n, err := d.r.Read(p)
+	d.s.decompressed += int64(n)
+	if limit := d.s.options.MaxDecompressed; limit > 0 && d.s.decompressed > limit {
+		return n, errBudget
+	}
+	return n, err
+}
+
+// failInput reports what ended an input before its end, unless it was the
+// caller's reader: Read reports that.
+func (s *stream) failInput(offset int64, err error) {
+	switch {
+	case s.source.err != nil:
+	case errors.Is(err, errBudget):
+		s.fail(offset, err)
+		s.done = true
+	default:
+		s.fail(offset, fmt.Errorf("%w: %w", ErrSyntax, err))
+	}
+}
