@@ -46,6 +46,9 @@ func (t *trace) add(granule int64) {
 // within returns the bits of the granules from low to high, bit i standing for
 // granule high-i.
 func (t *trace) within(low, high int64) uint64 {
+	if low > high {
+		return 0
+	}
 	var b uint64
 	if d := t.last - high; d >= 0 {
 		b = t.bits >> min(d, 64)

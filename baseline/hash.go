@@ -91,7 +91,7 @@ func parseUUID(s string) (u [16]byte, ok bool) {
 	}
 	n := 0
 	for i := 0; i < len(s); i += 2 {
-		if s[i] == '-' {
+		if i == 8 || i == 13 || i == 18 || i == 23 {
 			i++
 		}
 		hi, lo := hexDigit(s[i]), hexDigit(s[i+1])

@@ -133,7 +133,9 @@ func (c *rateCell) Fold(e *event.Event, now time.Time) {
 	if i >= int64(len(c.recent)) {
 		return // later than Lateness: its period is closed
 	}
-	d := c.day(dayOf(e.Time))
+	// A period over midnight belongs to its last day, whichever of its events
+	// comes first: that day is not judged by before it has settled.
+	d := c.day(dayOf(time.Unix((p+1)*int64(c.period/time.Second)-1, 0)))
 	if d == nil {
 		return
 	}

@@ -1,0 +1,403 @@
+package baseline_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+func TestFoldOutcomes(t *testing.T) {
+	tests := []struct {
+		name   string
+		at     time.Time
+		id     int
+		want   baseline.Outcome
+		reload bool
+	}{
+		{"later", on(1, "12:00:01"), 9, baseline.Evaluated, false},
+		{"at the same time", on(1, "12:00:00"), 9, baseline.Evaluated, false},
+		{"as late as allowed", on(1, "11:45:00"), 9, baseline.Evaluated, false},
+		{"too late", on(1, "11:44:59"), 9, baseline.Late, false},
+		{"seen before", on(1, "12:00:00"), 2, baseline.Duplicate, false},
+		{"seen before, in a copy with another time", on(1, "13:00:00"), 2, baseline.Duplicate, false},
+		{"seen before, by the record", on(1, "12:00:00"), 2, baseline.Duplicate, true},
+		{"too late, by the record", on(1, "11:44:59"), 9, baseline.Late, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHistory(t, baseline.FirstSeen("agent", agent, nil))
+			h.add(on(1, "09:00:00"), "a")
+			h.add(on(1, "12:00:00"), "a")
+			if tt.reload {
+				h.reload()
+			}
+			before, err := h.profile.AppendBinary(nil)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, h.profile.Fold(newEvent(tt.id, tt.at, "b")))
+			after, err := h.profile.AppendBinary(nil)
+			require.NoError(t, err)
+			if tt.want == baseline.Evaluated {
+				assert.NotEqual(t, before, after)
+			} else {
+				assert.Equal(t, before, after, "what is not evaluated changes nothing")
+			}
+		})
+	}
+}
+
+func TestClock(t *testing.T) {
+	h := newHistory(t)
+	assert.Zero(t, h.profile.Clock())
+	h.add(on(1, "12:00:00"), "a")
+	h.add(on(1, "11:50:00"), "a")
+	assert.Equal(t, on(1, "12:00:00"), h.profile.Clock(), "the latest event, not the last")
+	h.reload()
+	assert.Equal(t, on(1, "12:00:00"), h.profile.Clock())
+}
+
+// A burst is larger than the list of ids that a record can hold.
+func TestDuplicatesOfABurst(t *testing.T) {
+	h := newHistory(t, baseline.FirstSeen("agent", agent, nil))
+	for i := range 1000 {
+		h.add(on(1, "12:00:00").Add(time.Duration(i)*time.Second/4), "a")
+		if i%100 == 0 {
+			h.reload()
+		}
+	}
+	for back := range 224 { // 256 less the eighth that makes room
+		id := 1000 - back
+		assert.Equal(t, baseline.Duplicate, h.profile.Fold(newEvent(id, on(1, "12:04:00"), "a")), "event %d of 1000", id)
+	}
+}
+
+func TestAge(t *testing.T) {
+	f := baseline.FirstSeen("agent", agent, nil)
+	tests := []struct {
+		name   string
+		before func(h *history)
+		at     time.Time
+		want   baseline.Age
+	}{
+		{"the first event", func(*history) {}, on(1, "10:00:00"),
+			baseline.Age{Since: on(1, "10:00:00"), Events: 1}},
+		{"the first event, minutes after midnight", func(*history) {}, on(1, "00:05:00"),
+			baseline.Age{Since: on(1, "00:05:00"), Events: 1}},
+		{"three days", func(h *history) { h.daily(1, 3, "a") }, on(4, "10:00:00"),
+			baseline.Age{Since: on(1, "10:00:00"), For: 3 * day, Days: 3, Events: 4}},
+		{"yesterday has not settled", func(h *history) { h.daily(1, 3, "a") }, on(4, "00:10:00"),
+			baseline.Age{Since: on(1, "10:00:00"), For: 3*day - 590*time.Minute, Days: 2, Events: 4}},
+		{"at most thirty days", func(h *history) { h.daily(1, 60, "a") }, on(61, "10:00:00"),
+			baseline.Age{Since: on(1, "10:00:00"), For: 60 * day, Days: 30, Events: 61}},
+		{"days without events do not count", func(h *history) { h.daily(1, 1, "a"); h.daily(5, 6, "a") }, on(10, "10:00:00"),
+			baseline.Age{Since: on(1, "10:00:00"), For: 9 * day, Days: 3, Events: 4}},
+		{"a late event can be the first", func(h *history) { h.add(on(1, "10:00:00"), "a") }, on(1, "09:50:00"),
+			baseline.Age{Since: on(1, "09:50:00"), Events: 2}},
+	}
+	for _, tt := range tests {
+		for _, reload := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/reload=%t", tt.name, reload), func(t *testing.T) {
+				h := newHistory(t, f)
+				tt.before(h)
+				if reload {
+					h.reload()
+				}
+				assert.Equal(t, tt.want, f.Age(h.add(tt.at, "a")))
+			})
+		}
+	}
+}
+
+// A feature that is added to a profile with a past starts cold.
+func TestJoinedFeature(t *testing.T) {
+	old := baseline.FirstSeen("agent", agent, nil)
+	added := baseline.FirstSeen("the same under another name", agent, nil)
+	h := newHistory(t, old)
+	h.daily(1, 20, "a")
+	record, err := h.profile.AppendBinary(nil)
+	require.NoError(t, err)
+
+	l, err := baseline.NewLayout(0, added, old)
+	require.NoError(t, err)
+	h.layout = l
+	h.profile, err = l.Decode(record)
+	require.NoError(t, err)
+	h.reload() // before the added feature has seen anything
+
+	v := h.add(on(21, "10:00:00"), "a")
+	assert.False(t, old.In(v).New)
+	assert.Equal(t, baseline.Age{Since: on(1, "10:00:00"), For: 20 * day, Days: 20, Events: 21}, old.Age(v))
+	assert.True(t, added.In(v).New, "it knows nothing of the past")
+	assert.Equal(t, baseline.Age{Since: on(21, "10:00:00"), Events: 1}, added.Age(v))
+
+	h.reload()
+	v = h.add(on(22, "10:00:00"), "a")
+	assert.False(t, added.In(v).New, "it has an initial period of its own")
+	assert.Equal(t, baseline.Age{Since: on(21, "10:00:00"), For: day, Days: 1, Events: 2}, added.Age(v))
+	assert.Equal(t, int64(22), old.Age(v).Events)
+}
+
+// A feature that is taken out is forgotten; the others stay.
+func TestDroppedFeature(t *testing.T) {
+	kept := baseline.LastSeen("kept", step("a"))
+	dropped := baseline.FirstSeen("dropped", agent, nil)
+	h := newHistory(t, dropped, kept)
+	h.daily(1, 20, "a")
+	record, err := h.profile.AppendBinary(nil)
+	require.NoError(t, err)
+
+	for _, features := range [][]baseline.Feature{{kept}, {dropped, kept}} {
+		l, err := baseline.NewLayout(0, features...)
+		require.NoError(t, err)
+		h.layout = l
+		h.profile, err = l.Decode(record)
+		require.NoError(t, err)
+		h.reload()
+		record, err = h.profile.AppendBinary(nil)
+		require.NoError(t, err)
+	}
+	v := h.add(on(21, "10:00:00"), "a")
+	assert.Equal(t, 1, kept.In(v).Days)
+	assert.Zero(t, dropped.In(v).Known, "it was gone for a while")
+	assert.Equal(t, on(21, "10:00:00"), dropped.Age(v).Since)
+}
+
+func TestRestrictedFeature(t *testing.T) {
+	all := baseline.FirstSeen("agent", agent, nil)
+	some := all.On("sts:AssumeRole")
+	assert.NotEqual(t, all.ID(), some.ID())
+	assert.Empty(t, all.Events())
+	assert.Equal(t, []string{"sts:AssumeRole"}, some.Events())
+	h := newHistory(t, all, some)
+	h.add(on(1, "10:00:00"), "a")
+	v := h.add(on(2, "10:00:00"), "b")
+	assert.Equal(t, 1, all.In(v).Known)
+	assert.Zero(t, some.In(v).Known, "the events were none of its")
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	f := baseline.FirstSeen("agent", agent, nil)
+	h := newHistory(t, f)
+	h.daily(1, 3, "a")
+	good, err := h.profile.AppendBinary(nil)
+	require.NoError(t, err)
+	edit := func(change func(b []byte) []byte) []byte { return change([]byte(string(good))) }
+
+	tests := []struct {
+		name   string
+		record []byte
+		want   error
+	}{
+		{"text", []byte(strings.Repeat("hello ", 10)), baseline.ErrCorrupt},
+		{"one byte", []byte("c"), baseline.ErrCorrupt},
+		{"the beginning only", good[:6], baseline.ErrCorrupt},
+		{"the end is missing", good[:len(good)-1], baseline.ErrCorrupt},
+		{"a byte too many", append([]byte(string(good)), 0), baseline.ErrCorrupt},
+		{"a bit has flipped", edit(func(b []byte) []byte { b[len(b)/2] ^= 1; return b }), baseline.ErrCorrupt},
+		{"a newer version", edit(func(b []byte) []byte { b[2] = 2; return b }), baseline.ErrVersion},
+		{"a length that overflows", withChecksum(append(good[:3:3],
+			0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01)), baseline.ErrCorrupt},
+		{"a forged number of ids", withChecksum(binary.AppendUvarint(append(good[:3:3], 0, 0, 0, 0), 1<<62)), baseline.ErrCorrupt},
+		{"a forged number of features", withChecksum(binary.AppendUvarint(append(good[:3:3], 0, 0, 0, 0, 0), 1<<15)), baseline.ErrCorrupt},
+		{"a time beyond all", withChecksum(binary.AppendVarint(good[:3:3], 1<<60)), baseline.ErrCorrupt},
+		{"a time before all", withChecksum(binary.AppendVarint(good[:3:3], -1)), baseline.ErrCorrupt},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := h.layout.Decode(tt.record)
+			require.ErrorIs(t, err, tt.want)
+			assert.Nil(t, p)
+		})
+	}
+	for i := range len(good) - 4 {
+		_, err := h.layout.Decode(withChecksum(good[:i:i]))
+		assert.Error(t, err, "cut after %d bytes, with a valid checksum", i)
+	}
+}
+
+// withChecksum completes a record's body.
+func withChecksum(body []byte) []byte {
+	return binary.BigEndian.AppendUint32(body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+func TestDecodeNothing(t *testing.T) {
+	h := newHistory(t, baseline.FirstSeen("agent", agent, nil))
+	for _, record := range [][]byte{nil, {}} {
+		p, err := h.layout.Decode(record)
+		require.NoError(t, err)
+		assert.Zero(t, p.Clock())
+		h.profile = p
+		h.reload()
+	}
+}
+
+func TestDecodeKeepsNoReference(t *testing.T) {
+	f := baseline.FirstSeen("agent", agent, nil)
+	h := newHistory(t, f)
+	h.daily(1, 3, "a")
+	record, err := h.profile.AppendBinary(nil)
+	require.NoError(t, err)
+	h.profile, err = h.layout.Decode(record)
+	require.NoError(t, err)
+	clear(record)
+	assert.Equal(t, []string{"a"}, f.In(h.add(on(4, "10:00:00"), "a")).Examples(3))
+}
+
+func TestAppendBinaryAppends(t *testing.T) {
+	h := newHistory(t, baseline.FirstSeen("agent", agent, nil))
+	h.daily(1, 3, "a")
+	alone, err := h.profile.AppendBinary(nil)
+	require.NoError(t, err)
+	behind, err := h.profile.AppendBinary([]byte("before"))
+	require.NoError(t, err)
+	assert.Equal(t, "before"+string(alone), string(behind))
+}
+
+// A cell that breaks its contract fails the record, not the process.
+func TestAppendBinaryOfABadCell(t *testing.T) {
+	tests := []struct {
+		name string
+		cell badCell
+		want string
+	}{
+		{"too large", badCell{size: 11}, "MaxBytes"},
+		{"an error", badCell{err: fmt.Errorf("cannot")}, "cannot"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := baseline.Custom("bad", 10, func() *badCell { c := tt.cell; return &c },
+				func(*badCell, *baseline.View) int { return 0 })
+			h := newHistory(t, f)
+			h.add(on(1, "10:00:00"), "a")
+			b, err := h.profile.AppendBinary([]byte("before"))
+			require.ErrorContains(t, err, tt.want)
+			assert.Equal(t, "before", string(b))
+		})
+	}
+}
+
+type badCell struct {
+	size int
+	err  error
+}
+
+func (c *badCell) Fold(*event.Event, time.Time) {}
+func (c *badCell) AppendBinary(b []byte) ([]byte, error) {
+	return append(b, make([]byte, c.size)...), c.err
+}
+func (c *badCell) UnmarshalBinary([]byte) error { return nil }
+
+// Whatever a key does, its record stays within bounds.
+func TestMaxBytesIsHonoured(t *testing.T) {
+	features := every()
+	h := newHistory(t, features...)
+	for i := range 50_000 {
+		e := newEvent(i, on(1, "00:00:00").Add(time.Duration(i)*2*time.Minute), fmt.Sprintf("%040d é", i))
+		if i%2 == 0 {
+			e.ID = fmt.Sprintf("%15d", i)
+		}
+		h.profile.Fold(e)
+	}
+	record, err := h.profile.AppendBinary(nil)
+	require.NoError(t, err)
+	assert.LessOrEqual(t, len(record), h.layout.MaxBytes())
+	assert.Greater(t, len(record), h.layout.MaxBytes()/8, "a bound that is far off promises nothing")
+}
+
+func TestNewLayoutRefuses(t *testing.T) {
+	f := baseline.FirstSeen("agent", agent, nil)
+	none := func() *badCell { return &badCell{} }
+	answer := func(*badCell, *baseline.View) int { return 0 }
+	tests := []struct {
+		name     string
+		features []baseline.Feature
+	}{
+		{"nil", []baseline.Feature{f, nil}},
+		{"twice", []baseline.Feature{f, f}},
+		{"two with the same id", []baseline.Feature{f, baseline.FirstSeen("agent", agent, nil)}},
+		{"no id", []baseline.Feature{anonymous{baseline.Custom("x", 1, none, answer)}}},
+		{"bad patterns", []baseline.Feature{f.On("sts")}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := baseline.NewLayout(0, tt.features...)
+			assert.ErrorIs(t, err, baseline.ErrFeature)
+		})
+	}
+}
+
+type anonymous struct{ baseline.Feature }
+
+func (anonymous) ID() string { return "" }
+
+func TestLateness(t *testing.T) {
+	for given, allowed := range map[time.Duration]time.Duration{
+		0: baseline.Lateness, time.Hour: time.Hour, 100 * day: baseline.MaxLateness,
+	} {
+		l, err := baseline.NewLayout(given)
+		require.NoError(t, err)
+		p := l.NewProfile()
+		now := on(9, "12:00:00")
+		p.Fold(newEvent(1, now, ""))
+		assert.Equal(t, baseline.Late, p.Fold(newEvent(2, now.Add(-allowed-time.Second), "")))
+		assert.Equal(t, baseline.Evaluated, p.Fold(newEvent(2, now.Add(-allowed), "")))
+	}
+}
+
+func TestUndeclaredFeaturePanics(t *testing.T) {
+	h := newHistory(t, baseline.FirstSeen("declared", agent, nil))
+	other := baseline.FirstSeen("other", agent, nil)
+	v := h.add(on(1, "10:00:00"), "a")
+	assert.Panics(t, func() { other.In(v) })
+	assert.Panics(t, func() { other.Age(v) })
+	assert.Panics(t, func() { h.profile.Cell(other) })
+}
+
+// The configuration is part of a feature's id, so that cells of another
+// configuration are never read as its own.
+func TestIDsTellConfigurationsApart(t *testing.T) {
+	ids := make(map[string]bool)
+	features := []baseline.Feature{
+		baseline.FirstSeen("x", agent, nil),
+		baseline.FirstSeen("y", agent, nil),
+		baseline.FirstSeen("x", agent, &baseline.FirstSeenOptions{Cap: 10}),
+		baseline.FirstSeen("x", agent, &baseline.FirstSeenOptions{Retain: day}),
+		baseline.FirstSeen("x", agent, &baseline.FirstSeenOptions{Learn: day}),
+		baseline.FirstSeen("x", agent, &baseline.FirstSeenOptions{Days: 1}),
+		baseline.FirstSeen("x", agent, &baseline.FirstSeenOptions{Span: day}),
+		baseline.FirstSeen("x", agent, nil).On("sts:*"),
+		baseline.Distinct("x", agent, 10, time.Hour),
+		baseline.Distinct("x", agent, 11, time.Hour),
+		baseline.Distinct("x", agent, 10, day),
+		baseline.Rate("x", amount, time.Hour),
+		baseline.Rate("x", amount, time.Minute),
+		baseline.Sequence("x", time.Hour, step("a"), step("b")),
+		baseline.Sequence("x", day, step("a"), step("b")),
+		baseline.Sequence("x", time.Hour, step("a"), step("b"), step("c")),
+		baseline.LastSeen("x", step("a")),
+		baseline.Custom("x", 1, func() *badCell { return &badCell{} }, func(*badCell, *baseline.View) int { return 0 }),
+	}
+	for _, f := range features {
+		assert.False(t, ids[f.ID()], f.ID())
+		ids[f.ID()] = true
+	}
+}
+
+// every returns a feature of each kind.
+func every() []baseline.Feature {
+	return []baseline.Feature{
+		baseline.FirstSeen("agent", agent, nil),
+		baseline.Distinct("agent", agent, 20, time.Hour),
+		baseline.Rate("calls", func(*event.Event) int64 { return 1 << 40 }, time.Minute),
+		baseline.Sequence("steps", time.Hour, func(*event.Event) bool { return true }, step("b")),
+		baseline.LastSeen("agent", func(e *event.Event) bool { return e.UserAgent != "" }),
+	}
+}
