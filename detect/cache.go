@@ -23,6 +23,9 @@ type cached struct {
 	profile *baseline.Profile
 	version uint64
 	dirty   bool // changed since loaded or saved
+	// attempt is the hash of the record last given to a save that failed
+	// without saying whether the record was stored; 0 if there is none.
+	attempt uint64
 }
 
 func newCache(size int) *cache {

@@ -369,17 +369,13 @@ func (s *shard) load(ctx context.Context) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	records, err := s.engine.store.Load(ctx, keys)
-	if err == nil && len(records) != len(keys) {
-		err = fmt.Errorf("store returned %d records", len(records))
-	}
+	records, err := s.fetch(ctx, keys)
 	if err != nil {
 		for _, k := range missing {
 			s.cache.remove(k)
 		}
-		return fmt.Errorf("detect: load %d profiles: %w", len(keys), err)
+		return err
 	}
-	s.loads += int64(len(keys))
 	var errs []error
 	for i, k := range missing {
 		profile, err := s.engine.set.groups[k.group].layout.Decode(records[i].Data)
@@ -391,6 +387,24 @@ func (s *shard) load(ctx context.Context) error {
 		s.cache.put(k, &cached{profile: profile, version: records[i].Version})
 	}
 	return errors.Join(errs...)
+}
+
+// fetch loads records and checks that they are those asked for.
+func (s *shard) fetch(ctx context.Context, keys []string) ([]baseline.Record, error) {
+	records, err := s.engine.store.Load(ctx, keys)
+	if err == nil && len(records) != len(keys) {
+		err = fmt.Errorf("store returned %d records", len(records))
+	}
+	for i := 0; err == nil && i < len(keys); i++ {
+		if records[i].Key != keys[i] {
+			err = fmt.Errorf("store returned the record of %q for %q", records[i].Key, keys[i])
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("detect: load %d profiles: %w", len(keys), err)
+	}
+	s.loads += int64(len(keys))
+	return records, nil
 }
 
 func (s *shard) recordKey(k cacheKey) string {
@@ -420,6 +434,9 @@ func (s *shard) save(ctx context.Context, keys []cacheKey) error {
 	if len(keys) == 0 {
 		return nil
 	}
+	if err := s.settle(ctx, keys); err != nil {
+		return err
+	}
 	var errs []error
 	var records []baseline.Record
 	var saved []cacheKey
@@ -438,6 +455,9 @@ func (s *shard) save(ctx context.Context, keys []cacheKey) error {
 	if err != nil {
 		errs = append(errs, fmt.Errorf("detect: save %d profiles: %w", len(records), err))
 		if !errors.As(err, &conflict) {
+			for i, k := range saved {
+				s.cache.peek(k).attempt = baseline.Hash(string(records[i].Data))
+			}
 			return errors.Join(errs...)
 		}
 	}
@@ -451,4 +471,33 @@ func (s *shard) save(ctx context.Context, keys []cacheKey) error {
 		s.saves++
 	}
 	return errors.Join(errs...)
+}
+
+// settle finds out what became of records whose save failed without saying
+// whether they were stored. Without it, the next save of one that was would be
+// refused as another writer's, and what was learnt since would be lost.
+func (s *shard) settle(ctx context.Context, keys []cacheKey) error {
+	var unsure []*cached
+	var names []string
+	for _, k := range keys {
+		if entry := s.cache.peek(k); entry.attempt != 0 {
+			unsure = append(unsure, entry)
+			names = append(names, s.recordKey(k))
+		}
+	}
+	if len(unsure) == 0 {
+		return nil
+	}
+	records, err := s.fetch(ctx, names)
+	if err != nil {
+		return err
+	}
+	for i, entry := range unsure {
+		if r := records[i]; r.Version == entry.version+1 && baseline.Hash(string(r.Data)) == entry.attempt {
+			entry.version++
+			s.saves++
+		}
+		entry.attempt = 0
+	}
+	return nil
 }

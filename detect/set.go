@@ -244,8 +244,10 @@ func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit fun
 	for _, e := range events {
 		st.detect(g, key, profile, e)
 	}
-	record, err = profile.AppendBinary(nil)
-	return record, errors.Join(err, st.err)
+	if record, err = profile.AppendBinary(nil); err != nil {
+		return nil, errors.Join(err, st.err)
+	}
+	return record, st.err
 }
 
 // A step evaluates events one at a time. One goroutine owns it.

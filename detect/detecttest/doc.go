@@ -1,0 +1,9 @@
+// Package detecttest tests detectors.
+//
+// [Run] plays scenario files: plain text that says which calls principals make
+// and which findings a rule must report, so that people who read no Go can
+// check a rule and add to its cases. README.md specifies the language.
+//
+// [TestDetector] holds detectors to the laws that every detector keeps,
+// whatever it looks for.
+package detecttest

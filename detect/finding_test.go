@@ -1,0 +1,63 @@
+package detect_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cloudtell/cloudtell/detect"
+)
+
+func TestSeverityText(t *testing.T) {
+	for s := detect.Silent; s <= detect.Critical; s++ {
+		text, err := s.MarshalText()
+		require.NoError(t, err)
+		var back detect.Severity
+		require.NoError(t, back.UnmarshalText(text))
+		assert.Equal(t, s, back)
+	}
+	s := detect.High
+	require.Error(t, s.UnmarshalText([]byte("HIGH")))
+	assert.Equal(t, detect.High, s, "left alone")
+	assert.Equal(t, "Severity(9)", detect.Severity(9).String())
+}
+
+func TestSeverityLowered(t *testing.T) {
+	tests := []struct {
+		s    detect.Severity
+		n    int
+		want detect.Severity
+	}{
+		{detect.High, 0, detect.High},
+		{detect.High, 1, detect.Medium},
+		{detect.Low, 5, detect.Informational},
+		{detect.Informational, 1, detect.Informational},
+		{detect.Silent, 1, detect.Silent},
+	}
+	for _, tt := range tests {
+		assert.Equal(t, tt.want, tt.s.Lowered(tt.n), "%s by %d", tt.s, tt.n)
+	}
+}
+
+func TestTechnique(t *testing.T) {
+	assert.Equal(t, "Unsecured Credentials: Cloud Instance Metadata API", detect.Technique("T1552.005").Name())
+	assert.Equal(t, "Valid Accounts", detect.Technique("T1078").Name())
+	assert.Empty(t, detect.Technique("T9999").Name())
+	assert.Empty(t, detect.Technique("T1078.999").Name())
+	assert.Equal(t, detect.Technique("T1552"), detect.Technique("T1552.005").Parent())
+	assert.Equal(t, detect.Technique("T1552"), detect.Technique("T1552").Parent())
+	assert.Equal(t, "https://attack.mitre.org/techniques/T1552/005/", detect.Technique("T1552.005").URL())
+}
+
+func TestFindingJSON(t *testing.T) {
+	f := detect.Finding{ID: "id", Severity: detect.High, Time: on(1, "12:00:00")}
+	text, err := json.Marshal(f)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), `"severity":"high"`)
+	assert.Contains(t, string(text), `"time":"2026-01-05T12:00:00Z"`)
+	var back detect.Finding
+	require.NoError(t, json.Unmarshal(text, &back))
+	assert.Equal(t, f, back)
+}
