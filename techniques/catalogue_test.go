@@ -1,0 +1,135 @@
+package techniques
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cloudtell/cloudtell/detect"
+)
+
+var update = flag.Bool("update", false, "rewrite README.md from the rules")
+
+// README.md is the rules' own words: what a rule says of itself is written
+// once, in its Info.
+func TestCatalogue(t *testing.T) {
+	detectors, err := All(nil)
+	require.NoError(t, err)
+	want := catalogue(detectors)
+	if *update {
+		require.NoError(t, os.WriteFile("README.md", []byte(want), 0o644))
+	}
+	got, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	require.Equal(t, want, string(got), "README.md is out of date; run: go test ./techniques -run TestCatalogue -update")
+}
+
+const catalogueIntro = `# Rules
+
+Made from the rules themselves by ` + "`go test ./techniques -run TestCatalogue -update`" + `; do not edit.
+
+Severities are info, low, medium, high and critical. A rule that learns speaks in full about a principal after its
+learning period, if the principal was active on at least three days of it; before that, its findings have the severity
+given as "until then". A finding's severity can also differ from its rule's: the rule says when. ATT&CK names are those
+of version ` + detect.ATTACKVersion + `.
+
+Calls that AWS services make, for themselves or on a principal's behalf, concern no rule about principals; nor do
+service-linked roles and the scanners declared in Config. Only what AWS sets in a record excuses a call, never the user
+agent.
+`
+
+const catalogueStale = `
+## Where common advice is stale
+
+What is often written about these techniques, and does not hold (any more):
+
+- **"Anonymous reads of a public bucket leave no data event."** They do, with the principal ANONYMOUS_PRINCIPAL, if S3
+  data events are on for the bucket. Only without them are server access logs the one source. The rules read both.
+- **GuardDuty's S3/BucketEnumeration.** That finding type is retired; Discovery:S3/AnomalousBehavior took its place.
+- **"An EventBridge rule counts more than 50 different calls."** EventBridge matches single events and counts nothing.
+  It also delivers no read-only management calls unless the rule's state is
+  ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS: fed from EventBridge without it, the discovery rules see nothing. And
+  the number itself misses real intruders, who stay well below it, and catches Terraform.
+- **"Every attacker calls GetCallerIdentity first."** Most do. An error message tells the same, and so do calls that are
+  logged elsewhere or nowhere. Here it raises other signals and is needed by none.
+- **"Alert at ten times the usual GetObject rate."** Ten times almost nothing is still nothing. A rate needs a floor, some
+  days of history, and a measure of the past that one bad day does not move.
+- **"Watch GetFunctionConfiguration for secrets in environment variables."** ListFunctions returns the variables of all
+  functions at once, and Lambda logs its calls under names with a version at the end, which a literal match misses.
+`
+
+func catalogue(detectors []detect.Detector) string {
+	var infos []detect.Info
+	for _, d := range detectors {
+		infos = append(infos, d.Info())
+	}
+	slices.SortFunc(infos, func(a, b detect.Info) int {
+		return cmp.Or(cmp.Compare(a.Technique.Parent(), b.Technique.Parent()), cmp.Compare(a.Name, b.Name))
+	})
+
+	var b strings.Builder
+	b.WriteString(catalogueIntro)
+	b.WriteString("\n| rule | technique | severity | learns |\n|---|---|---|---|\n")
+	for _, i := range infos {
+		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", i.Name, i.Name, i.Technique, i.Severity, learning(i))
+	}
+	b.WriteString(catalogueStale)
+
+	var technique detect.Technique
+	for _, i := range infos {
+		if parent := i.Technique.Parent(); parent != technique {
+			technique = parent
+			fmt.Fprintf(&b, "\n## %s %s\n\n[%s](%s). What prevents it:\n\n", parent, parent.Name(), parent, parent.URL())
+			list(&b, "- ", i.Mitigations)
+		}
+		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n| | |\n|---|---|\n", i.Name, i.Doc)
+		row(&b, "technique", fmt.Sprintf("[%s](%s) %s, as %s", i.Technique, i.Technique.URL(), i.Technique.Name(), i.Tactic.Name()))
+		row(&b, "severity", i.Severity.String())
+		row(&b, "learns", learning(i))
+		row(&b, "events", cmp.Or(strings.Join(i.Events, ", "), "all"))
+		row(&b, "needs", string(i.Needs))
+		row(&b, "one finding", "per "+scopeName(i)+" and subject in "+span(cmp.Or(i.Quiet, day)))
+		b.WriteString("\nHarmless causes:\n\n")
+		list(&b, "- ", i.Benign)
+		b.WriteString("\nWhat to do:\n\n")
+		list(&b, "1. ", i.Respond)
+	}
+	return b.String()
+}
+
+func row(b *strings.Builder, name, value string) { fmt.Fprintf(b, "| %s | %s |\n", name, value) }
+
+func list(b *strings.Builder, bullet string, items []string) {
+	for _, item := range items {
+		fmt.Fprintf(b, "%s%s\n", bullet, item)
+	}
+}
+
+func learning(i detect.Info) string {
+	if i.Learn == 0 {
+		return "nothing needed"
+	}
+	return span(i.Learn) + "; until then " + i.Cold.String()
+}
+
+func scopeName(i detect.Info) string {
+	if i.Scope == nil {
+		return detect.ByPrincipal.Name
+	}
+	return i.Scope.Name
+}
+
+// span writes a duration in whole days or hours.
+func span(d time.Duration) string {
+	if d%day == 0 && d > day {
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return fmt.Sprintf("%g hours", d.Hours())
+}

@@ -1,0 +1,114 @@
+package techniques
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// Config is what only the organisation knows about its accounts. Everything is
+// optional: rules work without it, and better with it. It may be read from
+// JSON. Where a list takes patterns, a final "*" stands for any rest.
+type Config struct {
+	// Networks lists the address ranges that the organisation's people and
+	// workloads call from: offices, VPN, NAT gateways. Private ranges have no
+	// effect here, see VPCEndpoints. Empty: unknown, and learnt per principal
+	// only.
+	Networks []netip.Prefix `json:"networks,omitempty"`
+	// VPCEndpoints lists the ids of the organisation's own VPC endpoints. A
+	// private source address proves nothing, since an attacker's endpoint shows
+	// one too; a known endpoint does.
+	VPCEndpoints []string `json:"vpc_endpoints,omitempty"`
+	// Accounts lists the ids of the organisation's AWS accounts. Empty:
+	// unknown.
+	Accounts []string `json:"accounts,omitempty"`
+	// SensitiveBuckets lists patterns of buckets whose contents matter most.
+	SensitiveBuckets []string `json:"sensitive_buckets,omitempty"`
+	// PublicBuckets lists patterns of buckets that are meant to be read by
+	// anyone.
+	PublicBuckets []string `json:"public_buckets,omitempty"`
+	// SensitivePrefixes adds object key prefixes to the built-in ones
+	// (backups/, exports/, …).
+	SensitivePrefixes []string `json:"sensitive_prefixes,omitempty"`
+	// SensitiveNames adds words to the built-in ones (password, token, …) that
+	// make the name of a parameter sensitive. They match whole words of a name,
+	// parted by separators or capitals.
+	SensitiveNames []string `json:"sensitive_names,omitempty"`
+	// Scanners lists the principals that are expected to look at everything,
+	// such as posture scanners. From their expected source, they are not
+	// reported.
+	Scanners []Scanner `json:"scanners,omitempty"`
+	// Reputation says why an address has a bad reputation, or "" if it has
+	// none. It is called from many goroutines for every call of a principal,
+	// must be fast, and must give the same answer for the same address as long
+	// as a baseline lives. Nil: unknown.
+	Reputation func(netip.Addr) string `json:"-"`
+}
+
+// A Scanner is a principal declared to be a scanner.
+type Scanner struct {
+	// Principal is a pattern of principal keys, as in [event.Principal].
+	Principal string `json:"principal"`
+	// Networks lists where the scanner calls from. Empty: anywhere, which
+	// leaves its credentials unwatched.
+	Networks []netip.Prefix `json:"networks,omitempty"`
+}
+
+func (c *Config) validate() error {
+	for _, s := range c.Scanners {
+		if strings.Trim(s.Principal, "*") == "" {
+			return fmt.Errorf("techniques: scanner %q would declare everyone a scanner", s.Principal)
+		}
+	}
+	return nil
+}
+
+// knownSource reports whether an event comes from the organisation's networks
+// or through one of its VPC endpoints.
+func (c *Config) knownSource(e *event.Event) bool {
+	return e.VPCEndpointID != "" && slices.Contains(c.VPCEndpoints, e.VPCEndpointID) ||
+		!e.IP.IsPrivate() && contains(c.Networks, e.IP)
+}
+
+// declaredScanner reports whether an event is a declared scanner's, from its
+// expected source.
+func (c *Config) declaredScanner(e *event.Event) bool {
+	for i := range c.Scanners {
+		s := &c.Scanners[i]
+		if match(s.Principal, e.Principal.Key) && (len(s.Networks) == 0 || contains(s.Networks, e.IP)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Config) sensitiveBucket(bucket string) bool { return matchAny(c.SensitiveBuckets, bucket) }
+func (c *Config) publicBucket(bucket string) bool    { return matchAny(c.PublicBuckets, bucket) }
+
+func contains(networks []netip.Prefix, ip netip.Addr) bool {
+	for _, n := range networks {
+		if n.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+func matchAny(patterns []string, s string) bool {
+	for _, p := range patterns {
+		if match(p, s) {
+			return true
+		}
+	}
+	return false
+}
+
+func match(pattern, s string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(s, prefix)
+	}
+	return pattern == s
+}

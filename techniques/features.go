@@ -1,0 +1,124 @@
+package techniques
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// The features that several rules share. What AWS does on a principal's behalf
+// is no part of the principal's habits, so every value starts with [direct].
+
+const (
+	day = baseline.Day
+	// learn is how long novelty rules learn before they speak in full: long
+	// enough to have seen each weekday twice.
+	learn = 14 * day
+	// novelty is how long a finding about a new value stands.
+	novelty = 7 * day
+)
+
+// networks remembers where a principal's successful calls come from.
+var networks = baseline.FirstSeen("network", func(e *event.Event) string {
+	if !direct(e) || !e.Succeeded() {
+		return ""
+	}
+	return network(e)
+}, nil)
+
+// tools remembers the families of software a principal uses.
+var tools = baseline.FirstSeen("tool", func(e *event.Event) string {
+	if !direct(e) {
+		return ""
+	}
+	return string(e.Tool)
+}, &baseline.FirstSeenOptions{Cap: 24})
+
+// direct reports whether a principal made a call itself, rather than an AWS
+// service on its behalf.
+func direct(e *event.Event) bool { return !e.ViaService() }
+
+// network returns the network that an event comes from, or "" if its source is
+// no address: the first three numbers of an IPv4 address, since addresses
+// within a /24 change for nothing, and the /64 prefix of an IPv6 address.
+//
+// A private address is a place in some VPC, and an attacker's VPC may use the
+// same ones: what tells them apart is the VPC endpoint.
+func network(e *event.Event) string {
+	if e.VPCEndpointID != "" && e.IP.IsPrivate() {
+		return e.VPCEndpointID
+	}
+	if e.IP.Is4() {
+		if i := strings.LastIndexByte(e.SourceAddress, '.'); i > 0 {
+			return e.SourceAddress[:i]
+		}
+	}
+	if !e.IP.IsValid() {
+		return ""
+	}
+	return netip.PrefixFrom(e.IP, 64).Masked().String()
+}
+
+// surprise lowers the severity of a new value for a key that shows new values
+// often: one more proves little. From an even chance on, it proves nothing.
+func surprise(n baseline.Novelty, s detect.Severity) detect.Severity {
+	switch {
+	case n.Unseen >= 0.5:
+		return detect.Silent
+	case n.Unseen >= 0.2:
+		return s.Lowered(1)
+	}
+	return s
+}
+
+// raised returns a severity n steps higher, at most High: critical is only what
+// a single event proves.
+func raised(s detect.Severity, n int) detect.Severity {
+	if s == detect.Silent {
+		return s
+	}
+	return max(s, min(s+detect.Severity(n), detect.High))
+}
+
+// person lowers the severity of what someone does in the console, whose pages
+// make many calls on their own. It never silences.
+func person(e *event.Event, s detect.Severity) detect.Severity {
+	if e.Console {
+		return s.Lowered(1)
+	}
+	return s
+}
+
+// mature reports whether a feature has learnt enough to tell what is new, for
+// rules that only weigh novelty and need no learning otherwise.
+func mature(a baseline.Age) bool { return a.For >= learn && a.Days >= 3 }
+
+// newNetwork reports whether an event's network is surprising: new to a
+// principal whose networks are learnt and steady, and not the organisation's.
+func newNetwork(c *Config, p *detect.Pass) bool {
+	n := networks.In(p)
+	return n.New && n.Unseen < 0.2 && !c.knownSource(p.Event) && mature(networks.Age(p))
+}
+
+// newTool reports whether an event's tool family is surprising.
+func newTool(p *detect.Pass) bool {
+	n := tools.In(p)
+	return n.New && n.Unseen < 0.2 && mature(tools.Age(p))
+}
+
+// habit describes what is normal for a key, for a finding to show.
+func habit(n baseline.Novelty) string {
+	const most = 5
+	if n.Known == 0 {
+		return "none established"
+	}
+	s := strings.Join(n.Examples(most), ", ")
+	if n.Known > most {
+		s += fmt.Sprintf(" and %d more", n.Known-most)
+	}
+	return s
+}

@@ -1,0 +1,52 @@
+package techniques
+
+import (
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+func consoleLoginNoMFA(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "console-login-no-mfa",
+		Doc: "An IAM user or root signs in to the console with a password alone. " +
+			"A guessed or phished password is then enough. Root is high; a user is medium, and high from a network new to it. " +
+			"Sign-ins through an identity provider always say that no MFA was used, because AWS does not see it, and are left out.",
+		Technique: "T1078.004",
+		Tactic:    detect.InitialAccess,
+		Severity:  detect.Medium,
+		Events:    []string{"signin:ConsoleLogin"},
+		Uses:      []baseline.Feature{networks},
+		Needs:     detect.ManagementEvents,
+		Quiet:     day,
+		Benign: []string{
+			"A user who has not set up MFA yet: true, and still to be mended.",
+		},
+		Respond: []string{
+			"Ask the user whether the sign-in was theirs.",
+			"If not: delete the login profile, deactivate the user's keys and look at everything the session did.",
+			"If so: have MFA set up, and deny everything else without it (aws:MultiFactorAuthPresent).",
+		},
+	}, func(p *detect.Pass) {
+		e := p.Event
+		if !e.Succeeded() || e.Additional.At("MFAUsed").Text() != "No" {
+			return
+		}
+		severity, who := detect.Medium, "an IAM user"
+		switch e.Principal.Kind {
+		case event.Root:
+			severity, who = detect.High, "root"
+		case event.User:
+		default:
+			return
+		}
+		evidence := []detect.Evidence{{Name: "MFA used", Observed: "No", Expected: "Yes"}}
+		title := "console sign-in of " + who + " without MFA from " + e.SourceAddress
+		if newNetwork(c, p) {
+			severity = raised(severity, 1)
+			title += ", a network new to it"
+			evidence = append(evidence, networkEvidence(p))
+		}
+		p.ReportAt(severity, "", title, evidence...)
+	})
+}

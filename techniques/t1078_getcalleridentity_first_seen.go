@@ -1,0 +1,64 @@
+package techniques
+
+import (
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// identityChecks remembers whether a principal is one that asks who it is.
+var identityChecks = baseline.FirstSeen("asks its identity", func(e *event.Event) string {
+	if !direct(e) {
+		return ""
+	}
+	return e.Operation
+}, &baseline.FirstSeenOptions{Cap: 4}).On("sts:GetCallerIdentity")
+
+func getCallerIdentityFirstSeen(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "getcalleridentity-first-seen",
+		Doc: "A principal that does not ask GetCallerIdentity asks it. " +
+			"Whoever finds credentials wants to know whose they are, and this call always works; most attackers make it, not all, so nothing depends on it here. " +
+			"Low on its own; a new network, a new tool and denied calls around it each raise it.",
+		Technique: "T1078.004",
+		Tactic:    detect.InitialAccess,
+		Severity:  detect.Low,
+		Events:    []string{"sts:GetCallerIdentity"},
+		Uses:      []baseline.Feature{identityChecks, networks, tools, deniedReads},
+		Needs:     detect.ManagementEvents,
+		Learn:     learn,
+		Quiet:     novelty,
+		Benign: []string{
+			"Terraform, CI jobs, EKS tokens and many scripts ask at every start; they become habit after a few days.",
+			"A person checks a profile by hand.",
+		},
+		Respond: []string{
+			"See what the principal called in the minutes after it: discovery of many services is an intrusion.",
+			"If the network or the tool is not its owner's, deactivate the key or revoke the sessions.",
+		},
+	}, func(p *detect.Pass) {
+		n := identityChecks.In(p)
+		if !n.New {
+			return
+		}
+		severity := detect.Low
+		title := "asks for its own identity for the first time"
+		evidence := []detect.Evidence{{Name: "GetCallerIdentity", Observed: "called with " + string(p.Event.Tool), Expected: "not a habit of the principal"}}
+		if newNetwork(c, p) {
+			severity = raised(severity, 1)
+			title += ", from a new network"
+			evidence = append(evidence, networkEvidence(p))
+		}
+		if newTool(p) {
+			severity = raised(severity, 1)
+			title += ", with a new tool"
+			evidence = append(evidence, toolEvidence(p))
+		}
+		if w := deniedReads.In(p); w.Count >= 3 {
+			severity = raised(severity, 1)
+			title += ", among denied calls"
+			evidence = append(evidence, deniedEvidence(w))
+		}
+		p.ReportAt(person(p.Event, severity), "", title, evidence...)
+	})
+}

@@ -1,0 +1,41 @@
+package techniques
+
+import (
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+func hackingToolUserAgent(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "hacking-tool-user-agent",
+		Doc: "A call's user agent names an attack tool, a secret finder or a penetration tester's operating system: Pacu, CloudFox, TruffleHog, Kali. " +
+			"TruffleHog that gets an answer from GetCallerIdentity has found a working key somewhere, which makes it high. " +
+			"Needs no learning.",
+		Technique: "T1078.004",
+		Tactic:    detect.InitialAccess,
+		Severity:  detect.Medium,
+		Uses:      []baseline.Feature{networks, tools},
+		Needs:     detect.ManagementEvents,
+		Quiet:     day,
+		Benign: []string{
+			"An agreed penetration test, or the organisation's own scan for secrets; declare its principal and source in Config.Scanners.",
+			"A security engineer's own workstation.",
+		},
+		Respond: []string{
+			"Ask whether a test is under way, and whether this principal and address are part of it.",
+			"If not: deactivate the key or revoke the sessions now; treat everything it called as the attacker's.",
+			"For TruffleHog: find where the key was leaked, delete it there and rotate it.",
+		},
+	}, func(p *detect.Pass) {
+		e := p.Event
+		if e.Tool != event.ToolScanner {
+			return
+		}
+		severity := detect.Medium
+		if longTerm(e) && e.Is("sts", "GetCallerIdentity") && e.Succeeded() || newNetwork(c, p) {
+			severity = detect.High
+		}
+		p.ReportAt(severity, string(e.Tool), "calls with a tool that names itself "+clip(e.UserAgent), toolEvidence(p))
+	})
+}

@@ -1,0 +1,61 @@
+package techniques
+
+import (
+	"strings"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// instanceEgress remembers where the EC2 instances of a role call from. People
+// who assume the same role do not add to it.
+var instanceEgress = baseline.FirstSeen("instance egress", func(e *event.Event) string {
+	if !direct(e) || e.Principal.Kind != event.InstanceRole {
+		return ""
+	}
+	return network(e)
+}, nil)
+
+func instanceCredsOffInstance(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "instance-creds-off-instance",
+		Doc: "The credentials of an EC2 instance are used from a network that the instances of its role do not call from. " +
+			"Credentials taken from the instance metadata service work anywhere for hours. " +
+			"A private address is not trusted: an attacker's own VPC has them too, so what counts is the VPC endpoint, learnt or in Config.VPCEndpoints. " +
+			"Roles whose instances come and go with public addresses of their own teach the rule nothing, and it stays silent for them.",
+		Technique: "T1078.004",
+		Tactic:    detect.InitialAccess,
+		Severity:  detect.High,
+		Uses:      []baseline.Feature{instanceEgress},
+		Needs:     detect.ManagementEvents,
+		Learn:     learn,
+		Quiet:     novelty,
+		Benign: []string{
+			"Instances moved to another subnet, NAT gateway, proxy or VPC endpoint.",
+			"An engineer copied the credentials of an instance to debug something.",
+		},
+		Respond: []string{
+			"Compare the address with the instance's own and its NAT gateway's.",
+			"If it is none of them: revoke the role's sessions (AWSRevokeOlderSessions), isolate the instance, keep its disk and memory.",
+			"Find how the credentials left: request forgery against IMDSv1, a shell, a leaked log. Require IMDSv2.",
+		},
+	}, func(p *detect.Pass) {
+		n := instanceEgress.In(p)
+		if !n.New || c.knownSource(p.Event) {
+			return
+		}
+		// Credentials that IMDS delivered to something else than a plain
+		// instance, such as a container agent, travel more.
+		severity := detect.Medium
+		if strings.HasPrefix(p.Event.Principal.Session, "i-") {
+			severity = detect.High
+		}
+		e := p.Event
+		p.ReportAt(surprise(n, severity), n.Value, "credentials of instance "+clip(e.Principal.Session)+" used from "+e.SourceAddress, detect.Evidence{
+			Name:     "source network of the role's instances",
+			Observed: e.SourceAddress + " (" + n.Value + ")",
+			Expected: habit(n),
+		})
+	})
+}

@@ -1,0 +1,85 @@
+package techniques
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+func outsideKnownNetworks(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "outside-known-networks",
+		Doc: "A principal's credentials are used from outside Config.Networks and Config.VPCEndpoints. " +
+			"Needs no learning, so it holds from the first event on, but the configuration. A private address counts as known only through a known VPC endpoint. " +
+			"What the principal does from there habitually weighs less, and is silent for roles, which also run on AWS's own addresses. " +
+			"Credentials of EC2 instances are left to instance-creds-off-instance.",
+		Technique: "T1078.004",
+		Tactic:    detect.InitialAccess,
+		Severity:  detect.Medium,
+		Uses:      []baseline.Feature{networks},
+		Needs:     detect.ManagementEvents,
+		Quiet:     novelty,
+		Benign: []string{
+			"An office, VPN exit, runner or endpoint is missing in the configuration.",
+			"Lambda functions and other managed compute outside a VPC call from AWS's addresses.",
+			"Someone uses a console session without the VPN.",
+		},
+		Respond: []string{
+			"Ask the principal's owner whether the address is theirs; if it is, add it to the configuration.",
+			"If not: deactivate the access key or revoke the sessions, then list everything called from this address.",
+			"Bind the credentials to the known networks with aws:SourceIp and aws:SourceVpce conditions.",
+		},
+	}, func(p *detect.Pass) {
+		e := p.Event
+		if !c.unknownSource(e) || !e.Succeeded() && !e.Denied() { // a failed sign-in used no credentials
+			return
+		}
+		subject := cmp.Or(network(e), e.SourceAddress)
+		severity, habitual := detect.Medium, mature(networks.Age(p)) && networks.In(p).Established(subject)
+		switch e.Principal.Kind {
+		case event.User, event.Root, event.SSO:
+			if habitual {
+				severity = detect.Low
+			}
+		case event.Role, event.Federated:
+			severity = detect.Low
+			if habitual {
+				return
+			}
+		default: // instances have their own rule; other accounts, their own networks
+			return
+		}
+		p.ReportAt(person(e, severity), subject, "credentials used from "+e.SourceAddress+", outside the known networks", outsideEvidence(c, e))
+	})
+}
+
+// unknownSource reports whether an event comes from outside what is
+// configured. Nothing does of which too little is configured to tell.
+func (c *Config) unknownSource(e *event.Event) bool {
+	if c.knownSource(e) {
+		return false
+	}
+	if e.IP.IsPrivate() {
+		return len(c.VPCEndpoints) > 0
+	}
+	return len(c.Networks) > 0
+}
+
+// sources describes the known sources.
+func (c *Config) sources() string {
+	const most = 5
+	var list []string
+	for _, n := range c.Networks[:min(most, len(c.Networks))] {
+		list = append(list, n.String())
+	}
+	list = append(list, c.VPCEndpoints[:min(most-len(list), len(c.VPCEndpoints))]...)
+	s := "one of " + strings.Join(list, ", ")
+	if rest := len(c.Networks) + len(c.VPCEndpoints) - len(list); rest > 0 {
+		s += fmt.Sprintf(" and %d more", rest)
+	}
+	return s
+}

@@ -1,0 +1,91 @@
+package techniques
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// anonymousReads are the requests that need leave to read an object. HeadObject
+// is one: that it succeeds proves that GetObject would.
+var anonymousReads = []string{"s3:GetObject", "s3:HeadObject", "s3:SelectObjectContent", "s3:GetObjectTorrent"}
+
+// anonymousHabit remembers, for a bucket, that it is read anonymously. Nothing
+// counts as a habit for having been so at first; it takes five days over two
+// weeks.
+var anonymousHabit = baseline.FirstSeen("anonymous reads", func(e *event.Event) string {
+	if !readAnonymously(e) {
+		return ""
+	}
+	return "anonymous"
+}, &baseline.FirstSeenOptions{Cap: 4, Learn: time.Hour, Days: 5, Span: learn}).On(anonymousReads...)
+
+// anonymousNetworks remembers, for a bucket, where it is read from
+// anonymously.
+var anonymousNetworks = baseline.FirstSeen("network of anonymous reads", func(e *event.Event) string {
+	if !readAnonymously(e) {
+		return ""
+	}
+	return network(e)
+}, nil).On(anonymousReads...)
+
+func readAnonymously(e *event.Event) bool {
+	return e.Principal.Kind == event.Anonymous && e.Succeeded()
+}
+
+func anonymousRead(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "anonymous-read",
+		Doc: "An object was read without any credentials from a bucket that is not meant to be public. " +
+			"One success proves that the whole world can read it; of a sensitive bucket that is critical. " +
+			"A bucket that has long been read so is one that somebody forgot to declare in Config.PublicBuckets: there only a new network counts, and little.",
+		Technique: "T1530",
+		Tactic:    detect.Collection,
+		Severity:  detect.High,
+		Events:    anonymousReads,
+		Uses:      []baseline.Feature{anonymousHabit, anonymousNetworks},
+		Scope:     detect.ByBucket,
+		Needs:     detect.S3DataEvents,
+		Quiet:     novelty,
+		Benign: []string{
+			"The bucket serves a public website or download; declare it in Config.PublicBuckets.",
+			"A partner reads under a bucket policy that trusts its addresses.",
+		},
+		Respond: []string{
+			"Turn on Block Public Access for the bucket unless it is public on purpose.",
+			"See who opened it: PutBucketPolicy, PutBucketAcl, PutObjectAcl, DeletePublicAccessBlock.",
+			"List every object read anonymously since, and treat its contents as disclosed.",
+		},
+	}, func(p *detect.Pass) {
+		e := p.Event
+		if !readAnonymously(e) {
+			return
+		}
+		bucket := e.Bucket()
+		if c.publicBucket(bucket) {
+			return
+		}
+		severity, expected := detect.High, "no anonymous reads: not in Config.PublicBuckets, and no habit"
+		switch habitual := anonymousHabit.In(p); {
+		case c.sensitiveBucket(bucket):
+			severity, expected = detect.Critical, "no anonymous reads of a sensitive bucket"
+		case !habitual.New:
+			n := anonymousNetworks.In(p)
+			if !n.New {
+				return
+			}
+			if severity = surprise(n, detect.Low); severity == detect.Silent {
+				return
+			}
+			expected = "anonymous reads from " + habit(n)
+		}
+		p.ReportAt(severity, bucket, fmt.Sprintf("%s read anonymously from %s", bucket, e.SourceAddress), detect.Evidence{
+			Name:     "successful request without credentials",
+			Observed: fmt.Sprintf("%s of %s from %s", e.Operation, e.ObjectKey(), source(e)),
+			Expected: expected,
+		})
+	})
+}

@@ -1,0 +1,99 @@
+package techniques
+
+import (
+	"fmt"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+func getobjectOutsideNetworks(c *Config) detect.Detector {
+	info := detect.Info{
+		Name: "getobject-outside-networks",
+		Doc: "A principal reads S3 objects from outside the organisation's networks. " +
+			"Where Config names networks or VPC endpoints, outside is what they do not cover; a network that the principal has long used is then one level lower. " +
+			"Otherwise outside is a network new to the principal. " +
+			"Reads by presigned URL, which others are meant to use, are one level lower; reads of public buckets do not count.",
+		Technique: "T1530",
+		Tactic:    detect.Collection,
+		Severity:  detect.Medium,
+		Events:    []string{"s3:GetObject"},
+		Uses:      []baseline.Feature{networks},
+		Needs:     detect.S3DataEvents,
+		Quiet:     novelty,
+		Benign: []string{
+			"A presigned URL was handed to a user or a partner.",
+			"Someone works from home or travels without the VPN.",
+			"A workload moved behind another NAT gateway; add its addresses to Config.Networks.",
+		},
+		Respond: []string{
+			"Find out whose the network is, and what else the access key did from there.",
+			"If unexplained, revoke the principal's sessions and keys.",
+			"Bind the bucket to known networks with aws:SourceIp or aws:SourceVpce.",
+		},
+	}
+	configured := len(c.Networks)+len(c.VPCEndpoints) > 0
+	if !configured {
+		info.Learn = learn // what is outside has to be learnt
+	}
+	return detect.New(info, func(p *detect.Pass) {
+		e := p.Event
+		if !readsObject(e) || !e.IP.IsValid() || c.knownSource(e) {
+			return
+		}
+		n := networks.In(p)
+		if !configured && !n.New {
+			return
+		}
+		bucket := e.Bucket()
+		if c.publicBucket(bucket) {
+			return
+		}
+		severity := person(e, info.Severity)
+		if c.sensitiveBucket(bucket) {
+			severity = raised(severity, 1)
+		}
+		if presigned(e) {
+			severity = severity.Lowered(1)
+		}
+		if !n.New {
+			severity = severity.Lowered(1)
+		}
+		// A principal seen at ever new networks signs URLs for the world, or
+		// belongs to a traveller. That does not excuse its own calls where the
+		// networks are known.
+		if !configured || presigned(e) {
+			severity = surprise(n, severity)
+		}
+		if severity == detect.Silent {
+			return
+		}
+		expected := "networks known of the principal: " + habit(n)
+		if configured {
+			expected = "Config.Networks and Config.VPCEndpoints; " + expected
+		}
+		p.ReportAt(severity, network(e), fmt.Sprintf("object of %s read from outside, at %s", bucket, e.SourceAddress), detect.Evidence{
+			Name:     "source of a successful GetObject",
+			Observed: source(e),
+			Expected: expected,
+		}, detect.Evidence{
+			Name:     "object read",
+			Observed: bucket + "/" + e.ObjectKey(),
+		})
+	})
+}
+
+// presigned reports whether a request was authorised by its URL: whoever has
+// that may be someone else than the principal.
+func presigned(e *event.Event) bool {
+	return e.Additional.At("AuthenticationMethod").Text() == "QueryString"
+}
+
+// source describes where a call came from.
+func source(e *event.Event) string {
+	if e.VPCEndpointID == "" {
+		return e.SourceAddress
+	}
+	return e.SourceAddress + " through " + e.VPCEndpointID
+}

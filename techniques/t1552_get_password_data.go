@@ -1,0 +1,66 @@
+package techniques
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// passwordDataThreshold is between Splunk's, more than 10 instances in 5
+// minutes, and Panther's, 30 calls in an hour. Stratus Red Team's attack makes
+// 30 calls.
+const passwordDataThreshold = 10
+
+// passwordInstances collects the instances whose administrator password a
+// principal asked for, allowed or not.
+var passwordInstances = baseline.Distinct("password data instance", func(e *event.Event) string {
+	if !direct(e) || !attempted(e) {
+		return ""
+	}
+	return e.Request.At("instanceId").Text()
+}, 32, time.Hour).On("ec2:GetPasswordData")
+
+func getPasswordData(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "get-password-data",
+		Doc: "A principal asks for the administrator passwords of ten or more Windows instances within an hour, which it did not launch itself. " +
+			"They are encrypted with the key pair of the launch; who asks for many is trying out keys. Denied calls count too.",
+		Technique: "T1552",
+		Tactic:    detect.CredentialAccess,
+		Severity:  detect.High,
+		Events:    []string{"ec2:GetPasswordData"},
+		Uses:      []baseline.Feature{passwordInstances, launchedInstances.earlier, launchedInstances.today},
+		Needs:     detect.ManagementEvents,
+		Quiet:     24 * time.Hour,
+		Benign: []string{
+			"An automation fetches the passwords of Windows instances that another one launches.",
+		},
+		Respond: []string{
+			"Ask the principal's owner; if unexplained, revoke the principal's sessions and keys.",
+			"Change the administrator password of the instances listed, and look for sign-ins to them.",
+		},
+	}, func(p *detect.Pass) {
+		if !attempted(p.Event) {
+			return
+		}
+		w := passwordInstances.In(p)
+		if w.Count < passwordDataThreshold {
+			return
+		}
+		instances := launchedInstances.unusual(p, w, baseline.Novelty{})
+		if len(instances) < passwordDataThreshold {
+			return
+		}
+		severity := launchedInstances.weighBurst(p, instances, baseline.Novelty{}, detect.High)
+		p.ReportAt(severity, "", fmt.Sprintf("administrator passwords of %d instances requested within an hour", len(instances)), detect.Evidence{
+			Name:     "instances, launched by others, whose administrator password was requested within an hour",
+			Observed: fmt.Sprintf("%d: %s", len(instances), strings.Join(instances, ", ")),
+			Expected: fmt.Sprintf("fewer than %d", passwordDataThreshold),
+			EventIDs: w.EventIDs(),
+		})
+	})
+}

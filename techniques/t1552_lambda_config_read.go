@@ -1,0 +1,109 @@
+package techniques
+
+import (
+	"iter"
+	"strings"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// lambdaReads are the calls whose reply holds environment variables.
+// ListFunctions gives those of every function at once.
+var lambdaReads = []string{
+	"lambda:GetFunction", "lambda:GetFunctionConfiguration", "lambda:ListFunctions", "lambda:ListVersionsByFunction",
+}
+
+// allFunctions stands for what ListFunctions reads.
+const allFunctions = "*"
+
+// functionReads remembers the functions whose configuration a principal got.
+var functionReads = baseline.FirstSeen("lambda function read", func(e *event.Event) string {
+	if !direct(e) || !e.Succeeded() {
+		return ""
+	}
+	return compacted(functionRead(e))
+}, &baseline.FirstSeenOptions{Cap: habits}).On(lambdaReads...)
+
+// ownFunctions remembers the functions that a principal created or updates,
+// which means that it knows their environment.
+var ownFunctions = newOwnership("lambda function managed", func(e *event.Event) iter.Seq[string] {
+	return oneValue(functionName(e.Request.At("functionName").Text()))
+}, "lambda:CreateFunction", "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:PublishVersion")
+
+// functionRead returns the function that one of lambdaReads is about.
+func functionRead(e *event.Event) string {
+	if e.Operation == "ListFunctions" {
+		return allFunctions
+	}
+	if name := e.Request.At("functionName").Text(); name != "" {
+		return functionName(name)
+	}
+	return functionName(deniedResource(e))
+}
+
+// functionName returns the bare name of a function that is named, as the API
+// allows, by name or ARN, whole or in part, with or without a version.
+func functionName(name string) string {
+	const marker = "function:"
+	if i := strings.LastIndex(name, marker); i >= 0 {
+		name = name[i+len(marker):]
+	}
+	name, _, _ = strings.Cut(name, ":")
+	return name
+}
+
+func lambdaConfigRead(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "lambda-config-read",
+		Doc: "A principal reads the configuration, and with it the environment variables, of a Lambda function that it neither manages nor reads regularly; " +
+			"or lists all functions for the first time, which shows the variables of all. " +
+			"Environment variables often hold credentials. Denied calls count too.",
+		Technique: "T1552",
+		Tactic:    detect.CredentialAccess,
+		Severity:  detect.Medium,
+		Events:    lambdaReads,
+		Uses:      []baseline.Feature{functionReads, ownFunctions.earlier, ownFunctions.today, networks},
+		Needs:     detect.ManagementEvents,
+		Learn:     learn,
+		Cold:      detect.Low,
+		Quiet:     novelty,
+		Benign: []string{
+			"A developer opens another team's function in the console.",
+			"A deployment pipeline takes over functions that others had created.",
+			"An inventory tool lists functions; declare it in Config.Scanners.",
+		},
+		Respond: []string{
+			"Ask the principal's owner; if unexplained, revoke the principal's sessions and keys.",
+			"Rotate every credential in the function's environment variables, and look for its use from elsewhere.",
+		},
+	}, func(p *detect.Pass) {
+		function := functionRead(p.Event)
+		if function == "" || !attempted(p.Event) {
+			return
+		}
+		reads := noveltyOf(functionReads.In(p), function)
+		if !reads.New {
+			return
+		}
+		// Consoles and tools list functions to show their names.
+		severity, what := detect.Low, "configuration of all functions"
+		if function != allFunctions {
+			severity, what = detect.Medium, "configuration of function "+shown(function)
+		}
+		if severity = ownFunctions.weigh(c, p, function, reads, severity); severity == detect.Silent {
+			return
+		}
+		title := what + " read for the first time"
+		if p.Event.Denied() {
+			title = what + " asked for, and denied"
+		}
+		age := functionReads.Age(p)
+		p.ReportAt(severity, subjectOf(age, function), title, detect.Evidence{
+			Name:     "function whose environment variables were requested",
+			Observed: shown(function),
+			Expected: usualReads(reads, age),
+		})
+	})
+}

@@ -1,0 +1,178 @@
+package techniques
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// secretsBulkThreshold is Elastic's and, for denied calls, Panther's.
+const secretsBulkThreshold = 20
+
+// secretReadCalls return the values of secrets.
+var secretReadCalls = []string{"secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue"}
+
+// secretsRead remembers the secrets that a principal got.
+var secretsRead = baseline.FirstSeenEach("secret read", succeededSecrets,
+	&baseline.FirstSeenOptions{Cap: habits}).On(secretReadCalls...)
+
+// secretsGot collects the secrets that a principal got in a short time.
+var secretsGot = baseline.DistinctEach("secret", succeededSecrets, 64, 10*time.Minute).On(secretReadCalls...)
+
+// secretsDenied collects the secrets that a principal was denied. A denied
+// caller tries for longer.
+var secretsDenied = baseline.DistinctEach("secret denied", func(e *event.Event) iter.Seq[string] {
+	if !direct(e) || !e.Denied() {
+		return nil
+	}
+	return compact(secrets(e))
+}, 2*secretsBulkThreshold, day).On(secretReadCalls...)
+
+// ownSecrets remembers the secrets that a principal wrote.
+var ownSecrets = newOwnership("secret written", func(e *event.Event) iter.Seq[string] {
+	if e.Operation == "CreateSecret" {
+		return oneValue(e.Request.At("name").Text())
+	}
+	return secrets(e)
+}, "secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecret")
+
+func succeededSecrets(e *event.Event) iter.Seq[string] {
+	if !direct(e) || !e.Succeeded() {
+		return nil
+	}
+	return compact(secrets(e))
+}
+
+// secrets yields the secrets that an event names. A batch is logged once for
+// each of its secrets, too.
+func secrets(e *event.Event) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		found := false
+		visit := func(r event.Raw) bool {
+			name := secretName(r.Text())
+			found = found || name != ""
+			return name == "" || yield(name)
+		}
+		if !visit(e.Request.At("secretId")) {
+			return
+		}
+		for r := range e.Request.At("secretIdList").Items() {
+			if !visit(r) {
+				return
+			}
+		}
+		if denied := secretName(deniedResource(e)); denied != "" && !found {
+			yield(denied)
+		}
+	}
+}
+
+// secretName returns a secret's name, without the ARN before it and the six
+// random characters that end an ARN.
+func secretName(id string) string {
+	const marker, suffix = ":secret:", len("-AbCdEf")
+	if !strings.HasPrefix(id, "arn:") {
+		return id
+	}
+	_, name, _ := strings.Cut(id, marker)
+	if i := len(name) - suffix; i > 0 && name[i] == '-' && strings.IndexByte(name[i+1:], '-') < 0 {
+		name = name[:i]
+	}
+	return name
+}
+
+// takesAll reports whether a batch selects secrets by what they are not alone,
+// such as a tag that no secret has: the way to get all of them.
+func takesAll(e *event.Event) bool {
+	negated := false
+	for filter := range e.Request.At("filters").Items() {
+		for v := range filter.At("values").Items() {
+			if !strings.HasPrefix(v.Text(), "!") {
+				return false
+			}
+			negated = true
+		}
+	}
+	return negated
+}
+
+func secretsmanagerBulk(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "secretsmanager-bulk",
+		Doc: "A principal gets 20 or more secrets within ten minutes that it neither wrote nor reads regularly; " +
+			"or gets secrets in batches by a filter that matches all; or is denied 20 or more within a day. " +
+			"What counts is how many different secrets, not how often, and a secret is the same by name and by ARN.",
+		Technique: "T1552",
+		Tactic:    detect.CredentialAccess,
+		Severity:  detect.High,
+		Events:    secretReadCalls,
+		Uses:      []baseline.Feature{secretsGot, secretsDenied, secretsRead, ownSecrets.earlier, ownSecrets.today},
+		Needs:     detect.ManagementEvents,
+		Learn:     learn,
+		Cold:      detect.Medium,
+		Quiet:     24 * time.Hour,
+		Benign: []string{
+			"An operator that copies secrets into a cluster, such as External Secrets, was introduced or given more of them.",
+			"A backup or migration of secrets.",
+			"Denied: an application whose permissions are missing or were taken away.",
+		},
+		Respond: []string{
+			"Ask the principal's owner; if unexplained, revoke the principal's sessions and keys.",
+			"Rotate the secrets listed, those that open the most first, and look for their use from elsewhere.",
+		},
+	}, func(p *detect.Pass) {
+		switch e := p.Event; {
+		case e.Denied():
+			secretsRefused(p)
+		case e.Succeeded() && takesAll(e):
+			secretsTaken(p)
+		case e.Succeeded():
+			secretsCollected(p)
+		}
+	})
+}
+
+func secretsCollected(p *detect.Pass) {
+	w := secretsGot.In(p)
+	if w.Count < secretsBulkThreshold {
+		return
+	}
+	reads := secretsRead.In(p)
+	names := ownSecrets.unusual(p, w, reads)
+	if len(names) < secretsBulkThreshold {
+		return
+	}
+	severity := ownSecrets.weighBurst(p, names, reads, detect.High)
+	p.ReportAt(severity, "", fmt.Sprintf("%d secrets read within 10 minutes", len(names)), detect.Evidence{
+		Name:     "secrets read within 10 minutes, without a habit of it",
+		Observed: fmt.Sprintf("%d: %s", len(names), strings.Join(names, ", ")),
+		Expected: fmt.Sprintf("fewer than %d; %s", secretsBulkThreshold, usualReads(reads, secretsRead.Age(p))),
+		EventIDs: w.EventIDs(),
+	})
+}
+
+func secretsTaken(p *detect.Pass) {
+	p.ReportAt(person(p.Event, detect.High), "filter", "secrets read in a batch by a filter that matches all", detect.Evidence{
+		Name:     "filter of a batch of secrets",
+		Observed: shown(string(p.Event.Request.At("filters"))),
+		Expected: "secrets named, or a filter that selects some",
+	})
+}
+
+func secretsRefused(p *detect.Pass) {
+	w := secretsDenied.In(p)
+	if w.Count < secretsBulkThreshold {
+		return
+	}
+	p.ReportAt(detect.Medium, "denied", fmt.Sprintf("%d secrets asked for within 24 hours, and denied", w.Count), detect.Evidence{
+		Name:     "secrets whose reading was denied within 24 hours",
+		Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
+		Expected: fmt.Sprintf("fewer than %d", secretsBulkThreshold),
+		EventIDs: w.EventIDs(),
+	})
+}

@@ -1,0 +1,167 @@
+package techniques
+
+import (
+	"iter"
+	"strings"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// parameterReads are the calls that return the values of parameters.
+var parameterReads = []string{"ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ssm:GetParameterHistory"}
+
+// parametersRead remembers the parameters, and the paths of parameters, that a
+// principal got.
+var parametersRead = baseline.FirstSeenEach("ssm parameter read", func(e *event.Event) iter.Seq[string] {
+	if !direct(e) || !e.Succeeded() {
+		return nil
+	}
+	return compact(parameters(e))
+}, &baseline.FirstSeenOptions{Cap: habits}).On(parameterReads...)
+
+// ownParameters remembers the parameters that a principal wrote, whose values
+// it knows without reading them.
+var ownParameters = newOwnership("ssm parameter written", parameters, "ssm:PutParameter")
+
+// publicParameters is where AWS publishes AMI ids and the like for everyone.
+const publicParameters = "/aws/service/"
+
+// parameters yields the parameters, or the path of parameters, that an event
+// of SSM names.
+func parameters(e *event.Event) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if e.Operation == "GetParametersByPath" {
+			if path := parameterPath(e); path != "" {
+				yield(path)
+			}
+			return
+		}
+		found := false
+		visit := func(r event.Raw) bool {
+			name := parameterName(r.Text())
+			if name == "" {
+				return true
+			}
+			found = true
+			return strings.HasPrefix(name, publicParameters) || yield(name)
+		}
+		if !visit(e.Request.At("name")) {
+			return
+		}
+		for r := range e.Request.At("names").Items() {
+			if !visit(r) {
+				return
+			}
+		}
+		if denied := parameterName(deniedResource(e)); denied != "" && !found {
+			yield(denied)
+		}
+	}
+}
+
+// parameterName returns a parameter's name without the ARN before it, the
+// version or label after it, and the slash that names at the top may have.
+func parameterName(name string) string {
+	if strings.HasPrefix(name, "arn:") {
+		const marker = ":parameter"
+		i := strings.Index(name, marker)
+		if i < 0 {
+			return ""
+		}
+		name = name[i+len(marker):]
+	}
+	name, _, _ = strings.Cut(name, ":")
+	if strings.LastIndexByte(name, '/') == 0 {
+		name = name[1:]
+	}
+	return name
+}
+
+// parameterPath returns the path that GetParametersByPath asks for, with a
+// slash before it and none after it; "/" is everything.
+func parameterPath(e *event.Event) string {
+	path := e.Request.At("path").Text()
+	if path == "" {
+		if _, path, _ = strings.Cut(deniedResource(e), ":parameter"); path == "" {
+			return ""
+		}
+		path = strings.TrimSuffix(path, "*")
+	}
+	path = strings.TrimRight(path, "/")
+	if path == "" {
+		return "/"
+	}
+	return path
+}
+
+func ssmSensitiveName(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "ssm-sensitive-name",
+		Doc: "A principal reads a parameter whose name tells of a secret (password, api-key, token, …) and which it neither wrote nor reads regularly. " +
+			"Only whole words count, and not those of what is about a secret, such as token-url. Asking for the decrypted value weighs more; denied calls count too.",
+		Technique: "T1552",
+		Tactic:    detect.CredentialAccess,
+		Severity:  detect.Medium,
+		Events:    parameterReads,
+		Uses:      []baseline.Feature{parametersRead, ownParameters.earlier, ownParameters.today, networks},
+		Needs:     detect.ManagementEvents,
+		Learn:     learn,
+		Cold:      detect.Low,
+		Quiet:     novelty,
+		Benign: []string{
+			"A new version of an application reads a secret that was added for it.",
+			"A person looks up a password they are entitled to.",
+		},
+		Respond: []string{
+			"Ask the principal's owner; if unexplained, revoke the principal's sessions and keys.",
+			"Rotate the secret in the parameter, and look for its use from elsewhere.",
+			"If no kms:Decrypt with the parameter's ARN follows the call, the secret is kept in plain text: make it a SecureString.",
+		},
+	}, func(p *detect.Pass) {
+		if !attempted(p.Event) {
+			return
+		}
+		var reads baseline.Novelty
+		for name := range parameters(p.Event) {
+			word := c.sensitiveName(name)
+			if word == "" {
+				continue
+			}
+			if reads.Value == "" {
+				reads = parametersRead.In(p)
+			}
+			if reads = noveltyOf(reads, name); reads.New {
+				sensitiveParameter(c, p, name, word, reads)
+				return // one finding for all names of a call
+			}
+		}
+	})
+}
+
+func sensitiveParameter(c *Config, p *detect.Pass, name, word string, reads baseline.Novelty) {
+	severity := detect.Low
+	decrypted := p.Event.Request.At("withDecryption").IsTrue()
+	if decrypted {
+		severity = detect.Medium
+	}
+	if severity = ownParameters.weigh(c, p, name, reads, severity); severity == detect.Silent {
+		return
+	}
+	title := "parameter " + shown(name) + " read for the first time"
+	observed := shown(name) + ", for the word " + word
+	switch {
+	case p.Event.Denied():
+		title = "parameter " + shown(name) + " asked for, and denied"
+	case decrypted:
+		title = "parameter " + shown(name) + " read and decrypted for the first time"
+		observed += ", decrypted"
+	}
+	age := parametersRead.Age(p)
+	p.ReportAt(severity, subjectOf(age, name), title, detect.Evidence{
+		Name:     "parameter whose name tells of a secret",
+		Observed: observed,
+		Expected: usualReads(reads, age),
+	})
+}

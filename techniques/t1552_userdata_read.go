@@ -1,0 +1,102 @@
+package techniques
+
+import (
+	"iter"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// userdataReads remembers the instances whose user data a principal got.
+var userdataReads = baseline.FirstSeen("userdata read", func(e *event.Event) string {
+	if !direct(e) || !e.Succeeded() {
+		return ""
+	}
+	return userdataInstance(e)
+}, &baseline.FirstSeenOptions{Cap: habits}).On("ec2:DescribeInstanceAttribute")
+
+// ownInstances remembers the instances that a principal launched or manages.
+var ownInstances = newOwnership("instance managed", managedInstances,
+	"ec2:RunInstances", "ec2:StartInstances", "ec2:StopInstances", "ec2:RebootInstances", "ec2:TerminateInstances",
+	"ec2:MonitorInstances", "ec2:ModifyInstanceAttribute", "ec2:AttachVolume", "ec2:CreateTags")
+
+// userdataInstance returns the instance whose user data an event asks for, or
+// "". The console reads other attributes with the same call.
+func userdataInstance(e *event.Event) string {
+	if !e.Is("ec2", "DescribeInstanceAttribute") || e.Request.At("attribute").Text() != "userData" {
+		return ""
+	}
+	return e.Request.At("instanceId").Text()
+}
+
+// managedInstances yields the instances that a call acts on.
+func managedInstances(e *event.Event) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if id := e.Request.At("instanceId").Text(); id != "" && !yield(id) {
+			return
+		}
+		instances := e.Request.At("instancesSet", "items")
+		if e.Is("ec2", "RunInstances") {
+			instances = e.Response.At("instancesSet", "items")
+		}
+		for r := range instances.Items() {
+			if id := r.At("instanceId").Text(); id != "" && !yield(id) {
+				return
+			}
+		}
+		for r := range e.Request.At("resourcesSet", "items").Items() {
+			if id := r.At("resourceId").Text(); len(id) > 2 && id[:2] == "i-" && !yield(id) {
+				return
+			}
+		}
+	}
+}
+
+func userdataRead(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "userdata-read",
+		Doc: "A principal asks for the user data of an instance that it neither launched nor manages, and whose user data it does not read regularly. " +
+			"User data often holds bootstrap secrets, and anyone who may describe instance attributes can read it. Denied calls count too.",
+		Technique: "T1552.005",
+		Tactic:    detect.CredentialAccess,
+		Severity:  detect.Medium,
+		Events:    []string{"ec2:DescribeInstanceAttribute"},
+		Uses:      []baseline.Feature{userdataReads, ownInstances.earlier, ownInstances.today, networks},
+		Needs:     detect.ManagementEvents,
+		Learn:     learn,
+		Cold:      detect.Low,
+		Quiet:     novelty,
+		Benign: []string{
+			"Someone looks into how an instance of another team boots.",
+			"An inventory or migration tool was introduced; if it reads everything, declare it in Config.Scanners.",
+		},
+		Respond: []string{
+			"Ask the principal's owner; if unexplained, revoke the principal's sessions and keys.",
+			"Read the instance's user data, and rotate every secret in it.",
+		},
+	}, func(p *detect.Pass) {
+		instance := userdataInstance(p.Event)
+		if instance == "" || !attempted(p.Event) {
+			return
+		}
+		reads := noveltyOf(userdataReads.In(p), instance)
+		if !reads.New {
+			return
+		}
+		severity := ownInstances.weigh(c, p, instance, reads, detect.Medium)
+		if severity == detect.Silent {
+			return
+		}
+		title := "user data of " + shown(instance) + " read for the first time"
+		if p.Event.Denied() {
+			title = "user data of " + shown(instance) + " asked for, and denied"
+		}
+		age := userdataReads.Age(p)
+		p.ReportAt(severity, subjectOf(age, instance), title, detect.Evidence{
+			Name:     "instance whose user data was requested",
+			Observed: shown(instance),
+			Expected: usualReads(reads, age),
+		})
+	})
+}

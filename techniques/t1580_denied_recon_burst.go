@@ -1,0 +1,82 @@
+package techniques
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// deniedReadsThreshold is Suzaku's: ten in ten minutes. It counts calls there,
+// different calls here, so that one failing loop is not a burst.
+const deniedReadsThreshold = 10
+
+// deniedReads counts the different questions that a principal was refused.
+var deniedReads = baseline.Distinct("denied read", deniedRead, 4*deniedReadsThreshold, 10*time.Minute)
+
+// deniedBursts remembers on which days it was refused many.
+var deniedBursts = bursts("denied read", deniedRead, deniedReadsThreshold/2, 10*time.Minute)
+
+func deniedRead(e *event.Event) string {
+	if !e.Denied() || !direct(e) || !e.ReadOnly || !asks(e.Operation) {
+		return ""
+	}
+	return api(e)
+}
+
+func deniedReconBurst(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "denied-recon-burst",
+		Doc: "A principal is refused ten different get, list and describe calls within ten minutes, and is not used to that. " +
+			"Who tries what credentials are allowed to do is refused most of it; who knows them is not. " +
+			"High from a new network or with a new tool. Needs no learning.",
+		Technique: "T1580",
+		Tactic:    detect.Discovery,
+		Severity:  detect.Medium,
+		Uses:      []baseline.Feature{deniedReads, deniedBursts, networks, tools},
+		Needs:     detect.ManagementEvents,
+		Quiet:     day,
+		Benign: []string{
+			"A person with few rights opens console pages that try everything; lowered.",
+			"A scanner or agent whose policy lacks rights; after three days it is habit.",
+			"A permission was taken away by mistake.",
+		},
+		Respond: []string{
+			"List what was allowed among the refused calls: that is what the caller now knows it can do.",
+			"Ask the principal's owner; if unexplained, deactivate the key or revoke the sessions.",
+		},
+	}, func(p *detect.Pass) {
+		if deniedRead(p.Event) == "" {
+			return
+		}
+		w := deniedReads.In(p)
+		if w.Count < deniedReadsThreshold || deniedBursts.In(p).Normal {
+			return
+		}
+		severity := detect.Medium
+		evidence := []detect.Evidence{deniedEvidence(w)}
+		if n := network(p.Event); n != "" && mature(networks.Age(p)) && !networks.In(p).Established(n) && !c.knownSource(p.Event) {
+			severity = raised(severity, 1)
+			evidence = append(evidence, detect.Evidence{Name: "source network", Observed: p.Event.SourceAddress + " (" + n + ")", Expected: habit(networks.In(p))})
+		}
+		if newTool(p) {
+			severity = raised(severity, 1)
+			evidence = append(evidence, toolEvidence(p))
+		}
+		p.ReportAt(person(p.Event, severity), "", fmt.Sprintf("%d different read calls refused within 10 minutes", w.Count), evidence...)
+	})
+}
+
+func deniedEvidence(w baseline.Window) detect.Evidence {
+	const shown = 12
+	values := w.Values()
+	return detect.Evidence{
+		Name:     "different get, list and describe calls refused within 10 minutes",
+		Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(values[:min(shown, len(values))], ", ")),
+		Expected: fmt.Sprintf("fewer than %d", deniedReadsThreshold),
+		EventIDs: w.EventIDs(),
+	}
+}

@@ -1,0 +1,40 @@
+package techniques
+
+import (
+	"github.com/cloudtell/cloudtell/detect"
+)
+
+func maliciousIP(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "malicious-ip",
+		Doc: "A principal gets, lists or describes something from an address of bad reputation, as Config.Reputation says: a Tor exit, a known attacker, an anonymous proxy. " +
+			"Refused calls count too, since the credentials were in use there. Without the hook, the rule is silent.",
+		Technique: "T1580",
+		Tactic:    detect.Discovery,
+		Severity:  detect.High,
+		Needs:     detect.ManagementEvents,
+		Quiet:     day,
+		Benign: []string{
+			"The reputation is stale: cloud and carrier addresses change hands.",
+			"Someone of yours uses a commercial VPN that attackers use as well.",
+		},
+		Respond: []string{
+			"Deactivate the key or revoke the sessions first, unless the owner confirms the address at once.",
+			"List everything called from the address, by any principal.",
+		},
+	}, func(p *detect.Pass) {
+		e := p.Event
+		if c.Reputation == nil || !e.IP.IsValid() || !e.ReadOnly || !asks(e.Operation) || !e.Succeeded() && !e.Denied() || c.knownSource(e) {
+			return
+		}
+		why := c.Reputation(e.IP)
+		if why == "" {
+			return
+		}
+		p.Report(e.SourceAddress, "looks around from "+e.SourceAddress+", of bad reputation: "+clip(why), detect.Evidence{
+			Name:     "reputation of the source address",
+			Observed: e.SourceAddress + ": " + why,
+			Expected: "none",
+		})
+	})
+}

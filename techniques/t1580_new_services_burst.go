@@ -1,0 +1,82 @@
+package techniques
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// newServicesThreshold is measured: an intruder's ten minutes show 6 services,
+// Stratus Red Team's enumeration from an instance 6. Consoles and Terraform
+// show 9 to 18, but the same ones every time.
+const newServicesThreshold = 4
+
+// discoveredServices counts the services that a principal looks around in.
+var discoveredServices = baseline.Distinct("discovered service", discoveredService, 8*newServicesThreshold, 10*time.Minute)
+
+// usualServices remembers them.
+var usualServices = baseline.FirstSeen("discovered service", discoveredService, &baseline.FirstSeenOptions{Cap: 128})
+
+func discoveredService(e *event.Event) string {
+	if !discovery(e) {
+		return ""
+	}
+	return service(e)
+}
+
+func newServicesBurst(*Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "new-services-burst",
+		Doc: "Within ten minutes a principal lists or describes things in four or more services that it does not look at otherwise. " +
+			"An intruder with new credentials looks everywhere to learn what they are good for. " +
+			"Scanners, consoles and infrastructure tools ask as many services, but always the same, which the principal's baseline knows.",
+		Technique: "T1580",
+		Tactic:    detect.Discovery,
+		Severity:  detect.High,
+		Uses:      []baseline.Feature{discoveredServices, usualServices},
+		Needs:     detect.ManagementEvents,
+		Learn:     learn,
+		Cold:      detect.Informational,
+		Quiet:     day,
+		Benign: []string{
+			"An administrator looks into an incident or tours the console.",
+			"A posture scanner or an infrastructure tool starts to cover more services.",
+		},
+		Respond: []string{
+			"Read the calls in their order, to tell someone who learns what exists from a page that loads.",
+			"Ask the principal's owner; if unexplained, revoke its sessions and keys.",
+			"Look for what often comes next: new keys and users, reads of secrets and buckets, instances in other regions.",
+		},
+	}, func(p *detect.Pass) {
+		if !discovery(p.Event) {
+			return
+		}
+		w := discoveredServices.In(p)
+		if w.Count < newServicesThreshold {
+			return
+		}
+		n := usualServices.In(p)
+		if !n.New { // whichever new service comes last sees them all
+			return
+		}
+		var fresh []string
+		for _, s := range w.Values() {
+			if !n.Established(s) {
+				fresh = append(fresh, s)
+			}
+		}
+		if len(fresh) < newServicesThreshold {
+			return
+		}
+		p.ReportAt(person(p.Event, surprise(n, detect.High)), "", fmt.Sprintf("looks around in %d services new to the principal within 10 minutes", len(fresh)), detect.Evidence{
+			Name:     "services listed or described within 10 minutes that are no habit",
+			Observed: fmt.Sprintf("%d: %s", len(fresh), strings.Join(fresh, ", ")),
+			Expected: fmt.Sprintf("fewer than %d; usual services: %s", newServicesThreshold, habit(n)),
+			EventIDs: w.EventIDs(),
+		})
+	})
+}

@@ -1,0 +1,61 @@
+package techniques
+
+import (
+	"fmt"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+)
+
+func listobjectsUnexpected(c *Config) detect.Detector {
+	return detect.New(detect.Info{
+		Name: "listobjects-unexpected",
+		Doc: "A principal lists the objects of a bucket that it never used to list. " +
+			"Sensitive buckets are medium, others low and only once the principal's habits are learnt; from a network new to the principal, each is one level higher. Refused attempts count too.",
+		Technique: "T1619",
+		Tactic:    detect.Discovery,
+		Severity:  detect.Medium,
+		Events:    []string{"s3:ListObjects", "s3:ListObjectVersions"},
+		Uses:      []baseline.Feature{bucketsListed, networks},
+		Needs:     detect.S3DataEvents,
+		Learn:     learn,
+		Cold:      detect.Low,
+		Quiet:     novelty,
+		Benign: []string{
+			"A role was given a new task, or a new job its first run.",
+			"An analyst's query engine reads a new table with the analyst's own role.",
+			"Someone browses the S3 console.",
+		},
+		Respond: []string{
+			"Ask the principal's owner why it lists the bucket.",
+			"Look for GetObject calls that followed, and for the same source address at other principals.",
+			"If it should not list the bucket, take s3:ListBucket away from it.",
+		},
+	}, func(p *detect.Pass) {
+		e := p.Event
+		if !listsObjects(e) {
+			return
+		}
+		n := bucketsListed.In(p)
+		if !n.New || c.publicBucket(n.Value) {
+			return
+		}
+		severity, kind := detect.Low, "bucket"
+		if c.sensitiveBucket(n.Value) {
+			severity, kind = detect.Medium, "sensitive bucket"
+		} else if !mature(bucketsListed.Age(p)) {
+			return // to a newcomer every bucket is new
+		}
+		if newNetwork(c, p) {
+			severity = raised(severity, 1)
+		}
+		if severity = surprise(n, person(e, severity)); severity == detect.Silent {
+			return
+		}
+		p.ReportAt(severity, n.Value, fmt.Sprintf("%s %s listed for the first time", kind, n.Value), detect.Evidence{
+			Name:     "bucket listed by the principal",
+			Observed: fmt.Sprintf("%s, from %s, %s", n.Value, source(e), outcome(e)),
+			Expected: habit(n),
+		})
+	})
+}

@@ -1,0 +1,253 @@
+package techniques
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/detecttest"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// fromConfig makes all detectors from a scenario's config: that of [Config],
+// and "reputation", which says why addresses have a bad one.
+func fromConfig(config []byte) ([]detect.Detector, error) {
+	var c struct {
+		Config
+		Reputation map[netip.Addr]string `json:"reputation"`
+	}
+	if config != nil {
+		d := json.NewDecoder(bytes.NewReader(config))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&c); err != nil {
+			return nil, err
+		}
+	}
+	if c.Reputation != nil {
+		c.Config.Reputation = func(a netip.Addr) string { return c.Reputation[a] }
+	}
+	return All(&c.Config)
+}
+
+func TestScenarios(t *testing.T) {
+	detecttest.Run(t, os.DirFS("testdata"), fromConfig)
+}
+
+// infos returns the rules' infos by name.
+func infos(t *testing.T) map[string]detect.Info {
+	t.Helper()
+	detectors, err := All(nil)
+	require.NoError(t, err)
+	byName := make(map[string]detect.Info)
+	for _, d := range detectors {
+		byName[d.Info().Name] = d.Info()
+	}
+	require.Len(t, byName, len(detectors), "two rules have one name")
+	return byName
+}
+
+var expectNothing = regexp.MustCompile(`(?m)^\s*expect nothing\b`)
+
+// That the cases do what they say is for TestScenarios.
+func TestEveryRuleIsCovered(t *testing.T) {
+	rules := infos(t)
+
+	t.Run("every rule's file is in the list, under its technique", func(t *testing.T) {
+		files, err := filepath.Glob("t[0-9]*.go")
+		require.NoError(t, err)
+		form := regexp.MustCompile(`^(t\d{4})_([a-z0-9_]+)\.go$`)
+		named := make(map[string]bool)
+		for _, file := range files {
+			m := form.FindStringSubmatch(file)
+			if m == nil || strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			rule := strings.ReplaceAll(m[2], "_", "-")
+			named[rule] = true
+			info, ok := rules[rule]
+			if assert.True(t, ok, "%s: there is no rule %q in the list in all.go", file, rule) {
+				assert.Equal(t, strings.ToUpper(m[1]), string(info.Technique.Parent()), file)
+			}
+		}
+		for rule := range rules {
+			assert.True(t, named[rule], "rule %q has no file of its name", rule)
+		}
+	})
+
+	t.Run("every rule has scenarios in which it fires and in which it is silent", func(t *testing.T) {
+		for rule := range rules {
+			text, err := os.ReadFile(filepath.Join("testdata", rule+".txt"))
+			if !assert.NoError(t, err) {
+				continue
+			}
+			s, err := detecttest.Parse(rule, string(text))
+			if !assert.NoError(t, err) {
+				continue
+			}
+			assert.Equal(t, rule, s.Rule, "testdata/%s.txt is about another rule", rule)
+			silent := len(expectNothing.FindAllIndex(text, -1))
+			fires := len(s.Cases) - silent // a case expects something or nothing
+			assert.NotZero(t, fires, "%s never fires", rule)
+			assert.NotZero(t, silent, "%s is never silent", rule)
+		}
+	})
+
+	t.Run("every scenario file is about a rule", func(t *testing.T) {
+		files, err := filepath.Glob("testdata/*.txt")
+		require.NoError(t, err)
+		for _, file := range files {
+			assert.Contains(t, rules, strings.TrimSuffix(filepath.Base(file), ".txt"))
+		}
+	})
+}
+
+// run returns what the detectors find in the events.
+func run(t *testing.T, detectors []detect.Detector, events []*event.Event) []detect.Finding {
+	t.Helper()
+	set, err := detect.NewSet(detectors, nil)
+	require.NoError(t, err)
+	engine, err := detect.NewEngine(set, nil, nil)
+	require.NoError(t, err)
+	findings, err := engine.Process(context.Background(), events)
+	require.NoError(t, err)
+	return findings
+}
+
+// Every rule says enough for the person who has to judge its findings.
+func TestInfosAreComplete(t *testing.T) {
+	for name, info := range infos(t) {
+		t.Run(name, func(t *testing.T) {
+			assert.NotEmpty(t, info.Technique.Name(), "unknown technique")
+			assert.NotEmpty(t, info.Tactic.Name(), "unknown tactic")
+			assert.NotEmpty(t, info.Needs)
+			assert.NotEmpty(t, info.Benign)
+			assert.NotEmpty(t, info.Respond)
+			assert.NotEmpty(t, info.Mitigations)
+			assert.LessOrEqual(t, info.Cold, info.Severity, "a rule is surer while it learns than when it has learnt")
+			for _, text := range append(append([]string{info.Doc}, info.Benign...), info.Respond...) {
+				assert.Regexp(t, `[.!]$`, text)
+			}
+		})
+	}
+}
+
+// The most that all rules keep about one key, were every memory full, fits
+// where records are often kept: an item of DynamoDB holds 400 KB, a message of
+// Kafka 1 MB.
+func TestRecordsAreSmall(t *testing.T) {
+	detectors, err := All(nil)
+	require.NoError(t, err)
+	set, err := detect.NewSet(detectors, nil)
+	require.NoError(t, err)
+	for _, scope := range set.Scopes() {
+		t.Logf("scope %s: at most %d bytes", scope.Name, set.MaxBytes(scope))
+		assert.Less(t, set.MaxBytes(scope), 400_000, scope.Name)
+	}
+}
+
+const corpus = "../../shared/corpus"
+
+// read decodes the files, and skips the test if they are not there.
+func read(t *testing.T, files ...string) []*event.Event {
+	t.Helper()
+	var events []*event.Event
+	for _, file := range files {
+		f, err := os.Open(file)
+		if err != nil {
+			t.Skipf("the corpus is not here: %v", err)
+		}
+		for e, err := range event.Read(f, nil) {
+			if err == nil {
+				events = append(events, e.Clone())
+			}
+		}
+		require.NoError(t, f.Close())
+	}
+	return events
+}
+
+// Real logs: attacks are found, and ordinary days are quiet.
+func TestCorpus(t *testing.T) {
+	if _, err := os.Stat(corpus); err != nil {
+		t.Skipf("the corpus is not here: %v", err)
+	}
+	detectors, err := All(nil)
+	require.NoError(t, err)
+
+	attack := func(t *testing.T, name string) []detect.Finding {
+		return run(t, detectors, read(t, filepath.Join(corpus, "simulated-attacks", name)))
+	}
+	t.Run("the user data of 15 instances read by a stranger", func(t *testing.T) {
+		findings := attack(t, "aws.discovery.ec2-download-user-data.json")
+		i := slices.IndexFunc(findings, func(f detect.Finding) bool { return f.Rule == "userdata-bulk" })
+		require.GreaterOrEqual(t, i, 0, "%v", summary(findings))
+		assert.Equal(t, detect.High, findings[i].Severity)
+		assert.Equal(t, detect.Technique("T1552"), findings[i].Technique.Parent())
+	})
+	t.Run("a console sign-in without MFA", func(t *testing.T) {
+		findings := attack(t, "aws.initial-access.console-login-without-mfa.json")
+		require.Len(t, findings, 1, "%v", summary(findings))
+		assert.Equal(t, "console-login-no-mfa", findings[0].Rule)
+		assert.Equal(t, detect.Medium, findings[0].Severity)
+	})
+	for _, name := range []string{"aws.execution.ssm-start-session.json", "aws.defense-evasion.cloudtrail-stop.json"} {
+		t.Run("of other techniques: "+name, func(t *testing.T) {
+			assert.Empty(t, above(attack(t, name), detect.Medium))
+		})
+	}
+	t.Run("two days of an account", func(t *testing.T) {
+		var files []string
+		err := filepath.WalkDir(filepath.Join(corpus, "background-trail"), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				files = append(files, path)
+			}
+			return err
+		})
+		require.NoError(t, err)
+		events := read(t, files...)
+		require.NotEmpty(t, events)
+		slices.SortStableFunc(events, func(a, b *event.Event) int { return a.Time.Compare(b.Time) })
+		assert.Empty(t, above(run(t, detectors, events), detect.Medium))
+	})
+	t.Run("single calls of strangers", func(t *testing.T) {
+		files, err := filepath.Glob(filepath.Join(corpus, "event-examples", "*"))
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		for _, file := range files {
+			for _, f := range above(run(t, detectors, read(t, file)), detect.Medium) {
+				assert.Contains(t, []string{"aws-quarantined-key", "console-login-no-mfa"}, ruleOf(f), "%s: %s", filepath.Base(file), f)
+			}
+		}
+	})
+}
+
+// above describes the findings above a severity.
+func above(findings []detect.Finding, s detect.Severity) []string {
+	return summary(slices.DeleteFunc(findings, func(f detect.Finding) bool { return f.Severity <= s }))
+}
+
+func summary(findings []detect.Finding) []string {
+	var lines []string
+	for _, f := range findings {
+		lines = append(lines, fmt.Sprintf("%s: %s %s: %s", f.Rule, f.Severity, f.Principal, f.Title))
+	}
+	return lines
+}
+
+func ruleOf(line string) string {
+	rule, _, _ := strings.Cut(line, ":")
+	return rule
+}
