@@ -1,0 +1,336 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/techniques"
+)
+
+// options is what the command line says, with the files it names already read,
+// except logs and baseline.
+type options struct {
+	paths, warm  []string
+	config       techniques.Config
+	suppressions []detect.Suppression
+	rules        []string // nil: all
+	baseline     string   // a file, or ""
+	format       string   // text, json or markdown
+	minSeverity  detect.Severity
+	failOn       detect.Severity // Silent: never
+	shards       int             // 0: one per processor
+	memory       int64           // bytes
+	quiet        bool
+}
+
+const usage = `Usage: scan [flags] PATH...
+
+Scan reads CloudTrail logs and S3 server access logs, learns what is normal for
+each principal, and prints what it finds. A PATH is a file, a folder, which is
+searched for logs at any depth, or "-", which is standard input. Logs may be
+compressed with gzip and in any order; files that hold no log are passed over.
+
+The exit status is 0 when the scan is done, 1 when it is done and -fail-on says
+so, 2 for bad use, for input that could not be read, or an interruption.
+
+Flags:
+`
+
+// parseOptions reads a command line. It returns [flag.ErrHelp], after printing
+// how to use the command on out, if that was asked for.
+func parseOptions(args []string, out io.Writer) (*options, error) {
+	o := &options{minSeverity: detect.Informational}
+	fs := flag.NewFlagSet("scan", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // the caller prints errors
+
+	list := func(to *[]string, name, help string) {
+		fs.Func(name, help+" Separated by commas; may be repeated", func(s string) error {
+			*to = append(*to, fields(s)...)
+			return nil
+		})
+	}
+	c := &o.config
+	configFile := fs.String("config", "", "read what is known about the organisation from this JSON `file`; the flags below add to it")
+	fs.Func("networks", "address `ranges` that the organisation calls from. Separated by commas; may be repeated", func(s string) error {
+		networks, err := prefixes(fields(s))
+		c.Networks = append(c.Networks, networks...)
+		return err
+	})
+	list(&c.VPCEndpoints, "vpc-endpoints", "`ids` of the organisation's own VPC endpoints.")
+	list(&c.Accounts, "accounts", "`ids` of the organisation's AWS accounts.")
+	list(&c.SensitiveBuckets, "sensitive-buckets", "`names` of buckets that matter most; a final * stands for any rest.")
+	list(&c.PublicBuckets, "public-buckets", "`names` of buckets meant to be read by anyone; a final * stands for any rest.")
+	list(&c.SensitivePrefixes, "sensitive-prefixes", "object key `prefixes` that matter, besides the built-in ones.")
+	list(&c.SensitiveNames, "sensitive-names", "`words` that make a parameter's name sensitive, besides the built-in ones.")
+	fs.Func("scanners", "a `principal` expected to look at everything, such as a posture scanner, and after spaces the ranges it calls from. May be repeated", func(s string) error {
+		scanner, err := parseScanner(s)
+		c.Scanners = append(c.Scanners, scanner)
+		return err
+	})
+	badAddresses := fs.String("bad-addresses", "", "`file` of addresses with a bad reputation: on each line an address or range, and why")
+	suppressions := fs.String("suppressions", "", "JSON `file` of findings not to report: a list of {rule, principal, subject, reason, expires}")
+	list(&o.rules, "rules", "report findings of these `rules` only.")
+	fs.StringVar(&o.baseline, "baseline", "", "`file` to keep what is learnt in: read before the scan if it exists, written after it")
+	fs.Func("warm", "learn from the logs at this `path` first, without findings. May be repeated", func(s string) error {
+		o.warm = append(o.warm, s)
+		return nil
+	})
+	fs.StringVar(&o.format, "format", "text", "`form` of the findings: text, json (one a line) or markdown")
+	fs.TextVar(&o.minSeverity, "min-severity", detect.Informational, "print findings of at least this `severity`: info, low, medium, high or critical")
+	fs.TextVar(&o.failOn, "fail-on", detect.Silent, "exit with status 1 on a finding of at least this `severity`, printed or not; silent means never")
+	fs.IntVar(&o.shards, "shards", 0, "number of `goroutines` that detect; findings do not depend on it (default one per processor)")
+	megabytes := fs.Int64("memory", 256, "`MB` of memory for putting records in order; beyond it, compressed temporary files are used (in $TMPDIR)")
+	fs.BoolVar(&o.quiet, "quiet", false, "print only findings, and what went wrong")
+
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprint(out, usage)
+			fs.SetOutput(out)
+			fs.PrintDefaults()
+		}
+		return nil, err
+	}
+	o.paths = fs.Args()
+	const mb, maxMB = 1 << 20, 1 << 20
+	if *megabytes < 1 || *megabytes > maxMB {
+		return nil, fmt.Errorf("-memory %d: it is from 1 to %d MB", *megabytes, maxMB)
+	}
+	o.memory = *megabytes * mb
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if *configFile != "" {
+		if err := readConfig(*configFile, c); err != nil {
+			return nil, err
+		}
+	}
+	if *badAddresses != "" {
+		lookup, err := readReputation(*badAddresses)
+		if err != nil {
+			return nil, err
+		}
+		c.Reputation = lookup
+	}
+	if *suppressions != "" {
+		if err := readJSON(*suppressions, &o.suppressions); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+func (o *options) check() error {
+	inputs := slices.Concat(o.warm, o.paths)
+	stdin := 0
+	for _, p := range inputs {
+		if p == "-" {
+			stdin++
+		} else if strings.HasPrefix(p, "-") {
+			return fmt.Errorf("%s: flags come before paths; for a file of that name, write ./%s", p, p)
+		}
+	}
+	switch {
+	case len(o.paths) == 0:
+		return errors.New("nothing to scan; name files, folders, or - for standard input")
+	case slices.Contains(inputs, ""):
+		return errors.New("a path is empty")
+	case stdin > 1:
+		return errors.New("standard input can be read only once")
+	case !slices.Contains([]string{"text", "json", "markdown"}, o.format):
+		return fmt.Errorf("-format %s: it is one of text, json and markdown", o.format)
+	case o.shards < 0:
+		return errors.New("-shards is negative")
+	case o.minSeverity == detect.Silent:
+		return errors.New("-min-severity silent would print every finding; info does")
+	}
+	return nil
+}
+
+// fields splits a list at commas.
+func fields(s string) []string {
+	var list []string
+	for field := range strings.SplitSeq(s, ",") {
+		if field = strings.TrimSpace(field); field != "" {
+			list = append(list, field)
+		}
+	}
+	return list
+}
+
+// prefixes parses address ranges; an address alone is a range of one.
+func prefixes(list []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, s := range list {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			a, err := netip.ParseAddr(s)
+			if err != nil || a.Zone() != "" {
+				return nil, fmt.Errorf("%q is neither an address nor a range such as 203.0.113.0/24", s)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		if p.Addr().Is4In6() {
+			return nil, fmt.Errorf("%q: write IPv4 addresses the usual way", s)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}
+
+// parseScanner reads a principal and the ranges that follow it. Names of
+// principals may have commas in them, but no spaces.
+func parseScanner(s string) (techniques.Scanner, error) {
+	words := strings.Fields(s)
+	if len(words) == 0 {
+		return techniques.Scanner{}, errors.New("no principal")
+	}
+	networks, err := prefixes(words[1:])
+	return techniques.Scanner{Principal: words[0], Networks: networks}, err
+}
+
+// readConfig adds what a file says to c.
+func readConfig(name string, c *techniques.Config) error {
+	var file techniques.Config
+	if err := readJSON(name, &file); err != nil {
+		return err
+	}
+	c.Networks = append(file.Networks, c.Networks...)
+	c.VPCEndpoints = append(file.VPCEndpoints, c.VPCEndpoints...)
+	c.Accounts = append(file.Accounts, c.Accounts...)
+	c.SensitiveBuckets = append(file.SensitiveBuckets, c.SensitiveBuckets...)
+	c.PublicBuckets = append(file.PublicBuckets, c.PublicBuckets...)
+	c.SensitivePrefixes = append(file.SensitivePrefixes, c.SensitivePrefixes...)
+	c.SensitiveNames = append(file.SensitiveNames, c.SensitiveNames...)
+	c.Scanners = append(file.Scanners, c.Scanners...)
+	return nil
+}
+
+// readJSON reads a file that holds one JSON value with no unknown fields: a
+// misspelt name must not go unnoticed.
+func readJSON(name string, to any) error {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(to); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return fmt.Errorf("%s: text follows the JSON value", name)
+	}
+	return nil
+}
+
+// readReputation reads a list of bad addresses and returns its look-up
+// function. Each line is an address or a range, and the reason; of ranges
+// that overlap the smallest one counts. Empty lines and those that start with #
+// do not.
+func readReputation(name string) (func(netip.Addr) string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	reasons := make(map[netip.Prefix]string)
+	used := make(map[int]bool) // lengths of prefixes
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		text := strings.TrimSpace(lines.Text())
+		if text == "" || text[0] == '#' {
+			continue
+		}
+		address, reason := text, ""
+		if i := strings.IndexAny(text, " \t"); i >= 0 {
+			address, reason = text[:i], strings.TrimSpace(text[i:])
+		}
+		parsed, err := prefixes([]string{address})
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", name, n, err)
+		}
+		if reason == "" {
+			return nil, fmt.Errorf("%s:%d: no reason after %s", name, n, address)
+		}
+		reasons[parsed[0]] = reason
+		used[parsed[0].Bits()] = true
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	var lengths []int // longest first
+	for bits := 128; bits >= 0; bits-- {
+		if used[bits] {
+			lengths = append(lengths, bits)
+		}
+	}
+	return func(a netip.Addr) string {
+		for _, bits := range lengths {
+			if p, err := a.Unmap().Prefix(bits); err == nil {
+				if reason := reasons[p]; reason != "" {
+					return reason
+				}
+			}
+		}
+		return ""
+	}, nil
+}
+
+// choose silences the rules that are not asked for. They go on learning, so
+// that a baseline does not depend on the choice.
+func choose(detectors []detect.Detector, rules []string) ([]detect.Detector, error) {
+	if rules == nil {
+		return detectors, nil
+	}
+	var names []string
+	for _, d := range detectors {
+		names = append(names, d.Info().Name)
+	}
+	for _, rule := range rules {
+		if !slices.Contains(names, rule) {
+			return nil, fmt.Errorf("-rules: there is no rule %q; the rules are %s", rule, strings.Join(names, ", "))
+		}
+	}
+	chosen := slices.Clone(detectors)
+	for i, d := range detectors {
+		if !slices.Contains(rules, names[i]) {
+			chosen[i] = detect.New(d.Info(), func(*detect.Pass) {})
+		}
+	}
+	return chosen, nil
+}
+
+// newSet puts the detectors together as the options say.
+func (o *options) newSet() (*detect.Set, error) {
+	detectors, err := techniques.All(&o.config)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range o.suppressions {
+		if !slices.ContainsFunc(detectors, func(d detect.Detector) bool { return matches(s.Rule, d.Info().Name) }) {
+			return nil, fmt.Errorf("-suppressions: there is no rule %q", s.Rule)
+		}
+	}
+	if detectors, err = choose(detectors, o.rules); err != nil {
+		return nil, err
+	}
+	return detect.NewSet(detectors, &detect.SetOptions{Suppressions: o.suppressions})
+}
+
+// matches reports whether a suppression's pattern of a rule matches a name.
+func matches(pattern, name string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(name, prefix)
+	}
+	return pattern == "" || pattern == name
+}

@@ -1,0 +1,345 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// An intake reads logs from files, folders and standard input, and keeps
+// account of what it could not use.
+type intake struct {
+	stdin    io.Reader
+	options  event.ReadOptions
+	progress progress
+
+	mu      sync.Mutex
+	account account
+}
+
+// An account says how the reading of logs went.
+type account struct {
+	files      int   // that held records, or nothing at all
+	records    int64 // that could be read
+	skipped    notes // files and folders that hold no log
+	unreadable notes // records
+	failed     notes // files and folders; of some, a part was read
+}
+
+// unread says in one line what is missing, or "".
+func (a *account) unread() string {
+	if a.failed.total+a.unreadable.total == 0 {
+		return ""
+	}
+	return count(int64(a.failed.total), "path") + " and " + count(int64(a.unreadable.total), "record") + " could not be read"
+}
+
+// The kinds of text that a sorter's records hold.
+const (
+	cloudTrailRecord = 'c'
+	accessLogLine    = 'a'
+)
+
+// decode returns the event that a sorted record holds.
+func (r record) decode() (*event.Event, error) {
+	_, kind, text := r.split()
+	if kind == accessLogLine {
+		return event.ParseAccessLog(string(text))
+	}
+	return event.Parse(string(text))
+}
+
+// gather reads everything that the paths name into the sorter, files at once
+// on all processors. Its error is one that ends the scan: the context's, or
+// the sorter's. Whatever is wrong with the input itself goes on the account.
+func (in *intake) gather(ctx context.Context, paths []string, s *sorter) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	names := make(chan string)
+	var wg sync.WaitGroup
+	for range workers() {
+		w := s.writer()
+		wg.Go(func() {
+			for name := range names {
+				if err := in.readFile(ctx, name, w); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for _, path := range paths {
+		in.walk(path, func(name string) bool {
+			select {
+			case names <- name:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		})
+	}
+	close(names)
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// workers is the number of files to read at once.
+func workers() int { return runtime.GOMAXPROCS(0) }
+
+// walk yields the names of the files that a path stands for, until yield
+// returns false.
+func (in *intake) walk(path string, yield func(name string) bool) {
+	if path == "-" {
+		yield(path)
+		return
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		in.note(&in.account.failed, path, err)
+		return
+	}
+	if !info.IsDir() {
+		yield(path)
+		return
+	}
+	root := path + string(filepath.Separator) // follows a symbolic link
+	filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			in.note(&in.account.failed, name, err)
+			return nil
+		}
+		if entry.IsDir() {
+			if why := noLogs(entry.Name()); why != nil && name != root {
+				in.note(&in.account.skipped, name, why)
+				return fs.SkipDir
+			}
+			return nil
+		}
+		mode := entry.Type()
+		if mode&fs.ModeSymlink != 0 {
+			target, err := os.Stat(name)
+			if err != nil {
+				in.note(&in.account.failed, name, err)
+				return nil
+			}
+			if mode = target.Mode(); mode.IsDir() {
+				in.note(&in.account.skipped, name, errLink)
+				return nil
+			}
+		}
+		if !mode.IsRegular() {
+			in.note(&in.account.skipped, name, errIrregular)
+			return nil
+		}
+		if !yield(name) {
+			return fs.SkipAll
+		}
+		return nil
+	})
+}
+
+// Reasons to skip a file or folder.
+var (
+	errLink      = errors.New("a symbolic link to a folder")
+	errIrregular = errors.New("not a regular file")
+	errHidden    = errors.New("a hidden folder")
+	errSibling   = errors.New("not CloudTrail events")
+)
+
+// noLogs says why a folder of that name is not searched, or nil: among them
+// the folders that CloudTrail writes beside its events.
+func noLogs(folder string) error {
+	switch folder {
+	case "CloudTrail-Digest", "CloudTrail-Insight", "CloudTrail-Aggregated":
+		return errSibling
+	}
+	if strings.HasPrefix(folder, ".") {
+		return errHidden
+	}
+	return nil
+}
+
+// open opens a file or standard input.
+func (in *intake) open(name string) (io.ReadCloser, error) {
+	if name != "-" {
+		return os.Open(name)
+	}
+	// A read of standard input may wait for ever, and closing it does not end
+	// that; closing a pipe does. The copying goroutine ends with the input, or
+	// with the process.
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, in.stdin)
+		w.CloseWithError(err)
+	}()
+	return r, nil
+}
+
+// maxInflated is the most that one compressed file may hold. It ends the
+// reading of a file made to keep a scan busy for ever.
+const maxInflated = 8 << 30
+
+var errInflated = errors.New("over 8 GiB after decompression; if that is right, decompress it first")
+
+// inflate decompresses what is compressed. [event.Read] would, too, but could
+// not tell a damaged file from damaged records, which matters here.
+func inflate(r io.Reader) (io.Reader, error) {
+	b := bufio.NewReader(r)
+	if magic, _ := b.Peek(2); string(magic) != "\x1f\x8b" {
+		return b, nil
+	}
+	z, err := gzip.NewReader(b)
+	return &bounded{z, maxInflated}, err
+}
+
+// A bounded reader fails with errInflated after rest bytes.
+type bounded struct {
+	r    io.Reader
+	rest int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.rest -= int64(n); b.rest < 0 {
+		return 0, errInflated
+	}
+	return n, err
+}
+
+// readFile reads one file into w. Its error is one that ends the scan.
+func (in *intake) readFile(ctx context.Context, name string, w *writer) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	r, err := in.open(name)
+	if err != nil {
+		in.note(&in.account.failed, name, err)
+		return nil
+	}
+	defer r.Close()
+	defer context.AfterFunc(ctx, func() { r.Close() })()
+	text, err := inflate(r)
+	if err != nil {
+		in.note(&in.account.failed, name, err)
+		return nil
+	}
+	var f fileAccount
+	for e, err := range event.Read(text, &in.options) {
+		if err != nil {
+			f.fault(err)
+			continue
+		}
+		f.records++
+		in.progress.records.Add(1)
+		kind := byte(cloudTrailRecord)
+		if e.Category == event.AccessLog {
+			kind = accessLogLine
+		}
+		if err := w.add(e.Time.UnixNano(), e.ID, kind, e.Text); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	in.progress.files.Add(1)
+	in.enter(name, &f)
+	return nil
+}
+
+// A fileAccount is how the reading of one file went.
+type fileAccount struct {
+	records int64
+	faults  int
+	first   []*event.DecodeError // the first few
+	noLog   bool                 // all faults say that this is something else than a log
+	failed  error                // why the file could not be read to its end
+}
+
+func (f *fileAccount) fault(err error) {
+	var d *event.DecodeError
+	if !errors.As(err, &d) {
+		f.failed = err
+		return
+	}
+	f.noLog = (f.faults == 0 || f.noLog) && (errors.Is(err, event.ErrNotRecord) || errors.Is(err, event.ErrSyntax))
+	f.faults++
+	if len(f.first) < maxNotes {
+		f.first = append(f.first, d)
+	}
+}
+
+// enter puts a file on the account.
+func (in *intake) enter(name string, f *fileAccount) {
+	if f.failed != nil {
+		in.note(&in.account.failed, name, f.failed)
+	}
+	if f.noLog && f.records == 0 {
+		if f.failed == nil {
+			in.note(&in.account.skipped, name, fmt.Errorf("no log in it: %w", f.first[0].Err))
+		}
+		return
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if f.failed == nil || f.records > 0 {
+		in.account.files++
+	}
+	in.account.records += f.records
+	for _, d := range f.first {
+		in.account.unreadable.add(name, fmt.Sprintf("record %d, at byte %d: %v", d.Record, d.Offset, d.Err))
+	}
+	in.account.unreadable.total += f.faults - len(f.first)
+}
+
+// note puts a file on one of the account's lists.
+func (in *intake) note(list *notes, name string, why error) {
+	var pathError *fs.PathError
+	if errors.As(why, &pathError) {
+		why = pathError.Err // the name is there already
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	list.add(filepath.Clean(name), why.Error())
+}
+
+// maxNotes is the number of notes of one kind that are kept, and printed.
+const maxNotes = 10
+
+// notes counts what is noted and keeps the first by name, whatever order they
+// come in.
+type notes struct {
+	total int
+	kept  []note
+}
+
+type note struct{ name, why string }
+
+func (n *notes) add(name, why string) {
+	n.total++
+	if slices.Contains(n.kept, note{name, why}) {
+		return
+	}
+	n.kept = append(n.kept, note{name, why})
+	if len(n.kept) >= 4*maxNotes {
+		n.kept = n.first()
+	}
+}
+
+// first returns the first few notes in the order of their names.
+func (n *notes) first() []note {
+	slices.SortStableFunc(n.kept, func(a, b note) int { return cmp.Compare(a.name, b.name) })
+	return n.kept[:min(maxNotes, len(n.kept))]
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// batchSize is the number of events that detection takes at once.
+const batchSize = 4096
+
+// A scanner runs one scan.
+type scanner struct {
+	options  *options
+	engine   *detect.Engine
+	intake   *intake
+	copies   int64 // records dropped as exact copies, which the engine does not see
+	problems notes // the engine's
+}
+
+// scan does what the options say. Its error is one that ended the scan.
+func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Writer) (status int, err error) {
+	set, err := o.newSet()
+	if err != nil {
+		return 0, err
+	}
+	learnt := &baseline.Memory{}
+	if o.baseline != "" {
+		if learnt, err = loadBaseline(o.baseline); err != nil {
+			return 0, err
+		}
+	}
+	engine, err := detect.NewEngine(set, learnt, &detect.EngineOptions{Shards: o.shards, Updates: true})
+	if err != nil {
+		return 0, err
+	}
+	s := &scanner{options: o, engine: engine, intake: &intake{
+		stdin: stdin,
+		// A record from the future is a mistake, and would make all that follow
+		// look late.
+		options: event.ReadOptions{NotAfter: time.Now().Add(time.Hour)},
+	}}
+	stop := func() {}
+	if !o.quiet && isTerminal(stderr) && !(o.format == "json" && isTerminal(stdout)) {
+		stop = s.intake.progress.show(stderr)
+		defer stop()
+	}
+
+	err = s.fold(ctx, o.warm, func(events []*event.Event) error {
+		s.problem(engine.Warm(ctx, events))
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	r := newReport(o, set.Infos(), stdout)
+	err = s.fold(ctx, o.paths, func(events []*event.Event) error {
+		findings, problem := engine.Process(ctx, events)
+		s.problem(problem)
+		r.saw(events)
+		return r.add(findings)
+	})
+	if err != nil {
+		return 0, err
+	}
+	stop()
+	r.unread = s.intake.account.unread()
+	r.suppressed = engine.Stats().Suppressed
+	if err := r.close(); err != nil {
+		return 0, err
+	}
+	// What was learnt is kept only once its findings are out: had they been
+	// lost, another scan would not find them again.
+	if o.baseline != "" {
+		if err := engine.Flush(ctx); err != nil {
+			return 0, err
+		}
+		if err := saveBaseline(o.baseline, learnt); err != nil {
+			return 0, err
+		}
+	}
+	return s.conclude(r, stderr), nil
+}
+
+// fold reads all that the paths name, puts it in order and gives it to process
+// in batches, which are valid until process returns.
+func (s *scanner) fold(ctx context.Context, paths []string, process func([]*event.Event) error) (err error) {
+	if len(paths) == 0 {
+		return nil
+	}
+	// The garbage collector lets memory grow to about twice what is in use.
+	sorter := newSorter(s.options.memory/2, workers())
+	defer func() { err = errors.Join(err, sorter.close()) }()
+	if err := s.intake.gather(ctx, paths, sorter); err != nil {
+		return err
+	}
+	p := &s.intake.progress
+	batch := make([]*event.Event, 0, batchSize)
+	next := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := process(batch); err != nil {
+			return err
+		}
+		p.evaluated.Add(int64(len(batch)))
+		p.clock.Store(batch[len(batch)-1].Time.Unix())
+		clear(batch)
+		batch = batch[:0]
+		return nil
+	}
+	for r, err := range sorter.records(ctx) {
+		if err != nil {
+			return err
+		}
+		e, err := r.decode()
+		if err != nil {
+			return fmt.Errorf("a record that could be read once cannot be read again: %w", err)
+		}
+		if batch = append(batch, e); len(batch) == batchSize {
+			if err := next(); err != nil {
+				return err
+			}
+		}
+	}
+	s.copies += sorter.duplicates
+	return next()
+}
+
+// problem notes what the engine reports, one note for each of its errors.
+func (s *scanner) problem(err error) {
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			s.problems.add(strings.TrimSuffix(line, "\n"), "")
+		}
+	}
+}
+
+// conclude says on w how the scan went, and returns its exit status.
+func (s *scanner) conclude(r *report, w io.Writer) int {
+	a, stats := &s.intake.account, s.engine.Stats()
+	list := func(what string, n *notes) {
+		if n.total == 0 {
+			return
+		}
+		fmt.Fprintf(w, "%s\n", what)
+		kept := n.first()
+		for _, note := range kept {
+			fmt.Fprintf(w, "  %s\n", clean(join(note.name, note.why)))
+		}
+		if more := n.total - len(kept); more > 0 {
+			fmt.Fprintf(w, "  and %s more\n", digits(int64(more)))
+		}
+	}
+	if !s.options.quiet {
+		if s.options.format == "json" {
+			fmt.Fprintf(w, "%s; %s\n", r.headline(), r.scope())
+		}
+		fmt.Fprintf(w, "read %s from %s: %s evaluated, %s duplicate, %s late, %s rejected\n",
+			count(a.records, "record"), count(int64(a.files), "file"), digits(stats.Evaluated),
+			digits(stats.Duplicate+s.copies), digits(stats.Late), digits(stats.Rejected))
+		if stats.Late > 0 {
+			fmt.Fprintln(w, "late are events older than what the baseline or -warm has seen of the same principal; they were learnt before, or are lost")
+		}
+		list(fmt.Sprintf("skipped %s without a log", count(int64(a.skipped.total), "path")), &a.skipped)
+	}
+	list(count(int64(a.unreadable.total), "record")+" could not be read", &a.unreadable)
+	list(count(int64(a.failed.total), "path")+" could not be read, or not to the end", &a.failed)
+	list("detection had problems", &s.problems)
+
+	nothing := a.records == 0 && (a.files == 0 || a.unreadable.total > 0)
+	if nothing {
+		fmt.Fprintln(w, "no log was read")
+	}
+	switch {
+	case nothing || a.failed.total > 0 || s.problems.total > 0:
+		return statusTrouble
+	case r.failed:
+		return statusFound
+	}
+	return statusDone
+}
