@@ -49,6 +49,45 @@ type Window struct {
 
 	cell      *distinctCell
 	low, high int64 // granules
+	except    []Known
+}
+
+// Known is an answer that knows values: a [Novelty], those that are
+// established; a [Window], those that are in it.
+type Known interface {
+	knows(hash uint64) bool
+}
+
+// Except returns the window without the values that any of the given answers
+// knows. It compares whole values, so their features must remember the same
+// ones.
+func (w Window) Except(known ...Known) Window {
+	w.except = append(slices.Clip(w.except), known...)
+	w.Count = 0
+	if w.cell != nil {
+		for i := range w.cell.items {
+			if w.has(&w.cell.items[i]) {
+				w.Count++
+			}
+		}
+	}
+	return w
+}
+
+// Contains reports whether a value is in the window.
+func (w Window) Contains(value string) bool { return w.knows(Hash(value)) }
+
+func (w Window) knows(hash uint64) bool {
+	if w.cell == nil {
+		return false
+	}
+	i, found := w.cell.find(hash)
+	return found && w.has(&w.cell.items[i])
+}
+
+func (w Window) has(it *item) bool {
+	return it.trace.within(w.low, w.high) != 0 &&
+		!slices.ContainsFunc(w.except, func(k Known) bool { return k.knows(it.hash) })
 }
 
 // Values returns the window's values, oldest first. Long ones are cut to their
@@ -78,7 +117,7 @@ func (w Window) items() []item {
 		return nil
 	}
 	items := slices.Clone(w.cell.items)
-	items = slices.DeleteFunc(items, func(it item) bool { return it.trace.within(w.low, w.high) == 0 })
+	items = slices.DeleteFunc(items, func(it item) bool { return !w.has(&it) })
 	slices.SortFunc(items, func(a, b item) int {
 		return cmp.Or(cmp.Compare(a.millis, b.millis), cmp.Compare(a.label, b.label), cmp.Compare(a.hash, b.hash))
 	})

@@ -87,10 +87,12 @@ type Novelty struct {
 	Days int
 	// Known is the number of established values.
 	Known int
-	// Unseen estimates, from 0 to 1, the chance that the key's next value is
-	// one never seen before: the share of its value-days that belong to values
-	// seen on a single day (Good and Turing's estimate). For a key that always
-	// shows new values it is near 1, and one more proves little.
+	// Unseen estimates, from 0 to 1, the chance that a day of the key brings a
+	// value that no other day has: the share of such days among the past days
+	// with any value, with four more days assumed that had none, so that little
+	// evidence proves little. For a key that shows new values all the time it
+	// is near 1, and one more proves nothing. It takes four days of nothing but
+	// new values, each of them new, to raise it to a half.
 	Unseen float64
 
 	cell *firstSeenCell
@@ -100,10 +102,14 @@ type Novelty struct {
 // Established reports whether another value is normal for the key, as of the
 // event.
 func (n Novelty) Established(value string) bool {
+	return n.knows(Hash(value))
+}
+
+func (n Novelty) knows(hash uint64) bool {
 	if n.cell == nil {
 		return false
 	}
-	i := n.cell.find(Hash(value))
+	i := n.cell.find(hash)
 	return i >= 0 && n.cell.entries[i].established(n.at)
 }
 
@@ -305,25 +311,27 @@ func (c *firstSeenCell) answer(v *View) Novelty {
 		settled:    v.settled(),
 		learnUntil: dayOf(v.since) + int32(c.options.Learn/Day),
 	}}
-	var days, singles int
+	var days, fresh uint32 // bit i: day settled-1-i had a value; had one of that day only
 	today := v.today()
 	for i := range c.entries {
 		s := &c.entries[i]
 		if c.expired(s, today) {
 			continue
 		}
-		d := bits.OnesCount32(s.settledDays(n.at.settled))
-		days += d
-		if d == 1 {
-			singles++
+		d := s.settledDays(n.at.settled)
+		if gap := n.at.settled - 1 - s.last; gap > 0 {
+			d <<= min(gap, 32)
+		}
+		days |= d
+		if bits.OnesCount32(d) == 1 {
+			fresh |= d
 		}
 		if s.established(n.at) {
 			n.Known++
 		}
 	}
-	if days > 0 {
-		n.Unseen = float64(singles) / float64(days)
-	}
+	const assumed = 4
+	n.Unseen = float64(bits.OnesCount32(fresh)) / float64(bits.OnesCount32(days)+assumed)
 	c.values.visit(v.Event, func(value string) {
 		if n.New || n.Value == value {
 			return

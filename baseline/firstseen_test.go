@@ -46,7 +46,7 @@ func TestFirstSeen(t *testing.T) {
 			name:   "seen in the initial period: normal from the next day",
 			before: func(h *history) { h.add(on(1, "09:00:00"), "a") },
 			at:     on(2, "10:00:00"), value: "a",
-			want: baseline.Novelty{Value: "a", Days: 1, Known: 1, Unseen: 1},
+			want: baseline.Novelty{Value: "a", Days: 1, Known: 1, Unseen: 1.0 / 5},
 		},
 		{
 			name:   "a day is not over until Lateness after midnight",
@@ -61,7 +61,7 @@ func TestFirstSeen(t *testing.T) {
 				h.add(on(21, "10:00:00"), "b")
 			},
 			at: on(22, "10:00:00"), value: "b",
-			want: baseline.Novelty{Value: "b", New: true, Days: 1, Known: 1, Unseen: 1.0 / 21},
+			want: baseline.Novelty{Value: "b", New: true, Days: 1, Known: 1, Unseen: 1.0 / 25},
 		},
 		{
 			name: "on probation: three days within less than the span",
@@ -80,7 +80,7 @@ func TestFirstSeen(t *testing.T) {
 				h.add(on(28, "10:00:00"), "b")
 			},
 			at: on(28, "11:00:00"), value: "b",
-			want: baseline.Novelty{Value: "b", New: true, Days: 1, Known: 1, Unseen: 1.0 / 21},
+			want: baseline.Novelty{Value: "b", New: true, Days: 1, Known: 1, Unseen: 1.0 / 25},
 		},
 		{
 			name: "probation over: three days, seven days ago",
@@ -117,10 +117,10 @@ func TestFirstSeen(t *testing.T) {
 				h.add(on(4, "10:00:00"), "b")
 			},
 			at: on(5, "10:00:00"), value: "b",
-			want: baseline.Novelty{Value: "b", Days: 1, Known: 2, Unseen: 0.25},
+			want: baseline.Novelty{Value: "b", Days: 1, Known: 2, Unseen: 1.0 / 8},
 		},
 		{
-			name: "unseen mass: half of the days show a value that no other shows",
+			name: "unseen mass: every day shows a value that no other shows",
 			before: func(h *history) {
 				for d := 1; d <= 4; d++ {
 					h.add(on(d, "10:00:00"), "a")

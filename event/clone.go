@@ -12,7 +12,7 @@ func (e *Event) Clone() *Event {
 	for _, s := range [...]*string{
 		&c.ID, &c.SharedID, &c.RequestID, (*string)(&c.Category), &c.Type, &c.Version,
 		&c.Source, &c.Name, &c.Operation, &c.ErrorCode, &c.ErrorMessage,
-		&c.Region, &c.AccountID, &c.SourceAddress, &c.VPCEndpointID, &c.VPCEndpointAccountID, &c.UserAgent,
+		&c.Region, &c.AccountID, &c.SourceAddress, &c.VPCEndpointID, &c.VPCEndpointAccountID, &c.UserAgent, (*string)(&c.Tool),
 		&c.Principal.Key, &c.Principal.Name, &c.Principal.AccountID, &c.Principal.Session,
 		(*string)(&c.Request), (*string)(&c.Response), (*string)(&c.Additional),
 		(*string)(&c.ServiceDetails), (*string)(&c.ResourceList),

@@ -10,12 +10,14 @@ import (
 const recordStart = `"eventVersion"`
 
 // recover moves the window from the start of a broken value to where the next
-// one may start: to a record inside the broken text, to the start of a line
-// that begins with an object, or behind the bracket that closes the value.
-// Only in the last case it returns true. fault is where the value broke; an
-// object may start right there if the value lacked its closing bracket.
+// one may start: to a record inside the broken text, to a line that begins
+// with an object, or behind the end of the value. Only in the last case it
+// returns true. fault is where the value broke; if atFault, an object there may
+// be the next value, because this one lacks its closing brackets.
 func (s *stream) recover(w *window, fault int64, atFault bool) bool {
 	start := w.at(w.pos)
+	open := w.text[w.pos]
+	bracketed := open == '{' || open == '['
 	depth, quoted := 0, false
 	for {
 		if w.pos == len(w.text) && !w.more() {
@@ -25,14 +27,16 @@ func (s *stream) recover(w *window, fault int64, atFault bool) bool {
 		c := w.text[w.pos]
 		switch {
 		case c == '{' && at > start && w.startsRecord() && w.affords(fault-at):
+			w.unsure = true
 			return false
-		case c == '{' && at == fault && atFault && at > start:
-			s.recovering = true
+		case c == '{' && at > start && at == fault && atFault:
+			w.unsure, s.recovering = true, true
 			return false
 		case c == '\n':
 			quoted = false // a string cannot hold one: this one lacks its end
 			w.pos++
 			if w.ahead("{") && w.affords(fault-at) {
+				w.unsure = true
 				return false
 			}
 			continue
@@ -44,9 +48,15 @@ func (s *stream) recover(w *window, fault int64, atFault bool) bool {
 		case c == '"':
 			quoted = !quoted
 		case quoted:
-		case c == '{' || c == '[':
+		case !bracketed:
+			if at >= fault && (c == ',' || c == ']' || c == '}') {
+				return true
+			}
+		// Counting one kind of bracket is enough, and a stray one of the other
+		// kind does no harm.
+		case c == open:
 			depth++
-		case c == '}' || c == ']':
+		case c == open+2: // the closing one
 			depth--
 			if depth <= 0 && at >= fault {
 				w.pos++
@@ -80,28 +90,63 @@ func (w *window) affords(n int64) bool {
 	return true
 }
 
-// swallowed decodes the records inside the last one: where one lacks its
-// closing brackets, those after it look like a part of it.
+// swallowed reports and decodes the records inside the last one: where one
+// lacks its closing brackets, those after it look like a part of it.
 func (s *stream) swallowed(w *window, level int) {
 	if !s.decoded {
 		return
 	}
-	s.decoded = false
-	text := s.decoder.event.Text
-	for i := 1; i < len(text); i++ {
-		j := strings.IndexByte(text[i:], '{')
-		if j < 0 {
-			return
-		}
-		i += j
-		inner := textWindow(text, s.decodedAt, w.fixed)
-		inner.pos = i
-		if inner.startsRecord() {
-			s.fail(inner.offset(i), fmt.Errorf("%w: invalid JSON: records inside a record", ErrSyntax))
-			s.elements(inner, level, false)
-			return
-		}
+	inner := textWindow(s.decoder.event.Text, s.decodedAt, w.fixed)
+	inner.pos++
+	if inner.seekRecord() {
+		s.fail(inner.offset(inner.pos), errSwallowed)
+		s.inside(inner, level)
+		w.unsure, s.recovering = true, true // what is left of its brackets is no news
 	}
+}
+
+var errSwallowed = fmt.Errorf("%w: invalid JSON: a record inside another", ErrSyntax)
+
+// inside decodes the records in a text that is something else.
+func (s *stream) inside(w *window, level int) {
+	for w.unsure = true; !s.done && w.seekRecord(); {
+		s.value(w, level)
+	}
+}
+
+// seekRecord moves to the next start of a record in a text that is all in
+// memory, and reports whether there is one.
+func (w *window) seekRecord() bool {
+	for {
+		i := strings.IndexByte(w.text[w.pos:], '{')
+		if i < 0 {
+			return false
+		}
+		w.pos += i
+		if w.startsRecord() {
+			return true
+		}
+		w.pos++
+	}
+}
+
+// runsOver reports whether the string that has just been read ends with the
+// quote that begins a record's first name: its own end was lost. In that case
+// it moves back to the record.
+func (s *stream) runsOver(w *window, v string) bool {
+	i := strings.LastIndexByte(v, '{')
+	if v[0] != '"' || i < 0 || strings.Trim(v[i+1:len(v)-1], " \t\r\n") != "" {
+		return false
+	}
+	back := len(v) - i
+	w.pos -= back
+	if !w.startsRecord() {
+		w.pos += back
+		return false
+	}
+	s.fail(w.offset(w.pos), errNotJSON)
+	w.unsure = true
+	return true
 }
 
 // stray reports text where a value or a comma should be, and moves to the next
@@ -109,6 +154,10 @@ func (s *stream) swallowed(w *window, level int) {
 func (s *stream) stray(w *window) bool {
 	if w.pos == len(w.text) {
 		s.endsEarly(w)
+		return false
+	}
+	if c := w.text[w.pos]; w.unsure && (c == ',' || c == ']' || c == '}') {
+		w.pos++
 		return false
 	}
 	s.fail(w.offset(w.pos), errNotJSON)
@@ -133,6 +182,14 @@ func (s *stream) endsEarly(w *window) {
 	if !w.failed() && !w.cutShort {
 		w.cutShort = true
 		s.fail(w.offset(len(w.text)), errCutShort)
+	}
+}
+
+// endsInside reports that the input ends inside a container, unless it may be
+// for the brackets of an element that was broken.
+func (s *stream) endsInside(w *window) {
+	if !w.unsure {
+		s.endsEarly(w)
 	}
 }
 

@@ -95,19 +95,19 @@ func (s *stream) value(w *window, level int) bool {
 		return s.array(w, level+1, false)
 	case '"':
 		offset := w.offset(w.pos)
-		v, ok := s.scan(w)
+		v, ok, after := s.scan(w)
 		if ok {
 			s.inner(jsonscan.Text(v), offset, level+1)
 		}
-		return ok
+		return after
 	}
 	if c := w.text[w.pos]; c == '-' || '0' <= c && c <= '9' || c == 't' || c == 'f' || c == 'n' {
 		offset := w.offset(w.pos)
-		_, ok := s.scan(w)
+		_, ok, after := s.scan(w)
 		if ok {
 			s.fail(offset, errNoShape)
 		}
-		return ok
+		return after
 	}
 	return s.stray(w)
 }
@@ -144,7 +144,7 @@ func (s *stream) envelope(w *window, level int) bool {
 		c, ok := w.peek()
 		switch {
 		case !ok:
-			s.endsEarly(w)
+			s.endsInside(w)
 			return false
 		case c == '}':
 			w.pos++
@@ -164,8 +164,8 @@ func (s *stream) envelope(w *window, level int) bool {
 			}
 			continue
 		}
-		v, ok := s.scan(w)
-		if !ok {
+		v, _, after := s.scan(w)
+		if !after {
 			return false
 		}
 		if key == "messageType" {
@@ -181,7 +181,7 @@ func (s *stream) key(w *window) (string, bool) {
 		s.stray(w)
 		return "", false
 	}
-	name, ok := s.scan(w)
+	name, ok, _ := s.scan(w)
 	if !ok {
 		return "", false
 	}
@@ -191,7 +191,7 @@ func (s *stream) key(w *window) (string, bool) {
 	}
 	w.pos++
 	if _, ok := w.peek(); !ok {
-		s.endsEarly(w)
+		s.endsInside(w)
 		return "", false
 	}
 	return jsonscan.Text(name), true
@@ -216,7 +216,7 @@ func (s *stream) elements(w *window, level int, drop bool) bool {
 			if after {
 				s.swallowed(w, level)
 			}
-			s.endsEarly(w)
+			s.endsInside(w)
 			return false
 		case c == ']':
 			w.pos++
@@ -229,7 +229,7 @@ func (s *stream) elements(w *window, level int, drop bool) bool {
 			s.stray(w)
 			after = false
 		case drop:
-			_, after = s.scan(w)
+			_, _, after = s.scan(w)
 		default:
 			after = s.value(w, level)
 		}
@@ -288,9 +288,10 @@ func (s *stream) record(w *window, level int) bool {
 	return true
 }
 
-// scan reads the value at the window's position and moves behind it. After a
-// fault it moves to where the next value may start.
-func (s *stream) scan(w *window) (string, bool) {
+// scan reads the value at the window's position and moves behind it; ok says
+// whether it is one. After a fault it moves to where the next value may start;
+// after says whether that is behind this one.
+func (s *stream) scan(w *window) (v string, ok, after bool) {
 	for {
 		text := w.rest(s.options.MaxRecord)
 		end, err := jsonscan.Scan(text, s.options.MaxDepth)
@@ -300,7 +301,10 @@ func (s *stream) scan(w *window) (string, bool) {
 		}
 		if err == nil {
 			w.pos += end
-			return text[:end], true
+			if s.runsOver(w, text[:end]) {
+				return "", false, false
+			}
+			return text[:end], true, true
 		}
 		fault := w.at(w.pos + end)
 		switch err = fromScan(err); {
@@ -311,8 +315,7 @@ func (s *stream) scan(w *window) (string, bool) {
 		default:
 			s.endsEarly(w)
 		}
-		s.recover(w, fault, err == errNotJSON)
-		return "", false
+		return "", false, s.recover(w, fault, err == errNotJSON)
 	}
 }
 

@@ -62,6 +62,9 @@ func (s *stream) unwrap(text string, offset int64, fixed bool, level int) {
 		s.inner(message, offset, level)
 	default:
 		s.fail(offset, errNoShape)
+		w := textWindow(text, offset, fixed)
+		w.pos++
+		s.inside(w, level) // it may lack its closing brackets, or be a wrapper not known here
 	}
 }
 

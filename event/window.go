@@ -26,6 +26,7 @@ type window struct {
 
 	rescanned int64 // bytes given up once and read again
 	cutShort  bool  // that the input ends inside a value has been reported
+	unsure    bool  // after a fault: which brackets are still open is not known
 }
 
 func newWindow(r io.Reader, base int64, fixed bool) *window {
@@ -73,10 +74,12 @@ func (w *window) more() bool {
 		m, w.err = w.r.Read(buf[n:])
 		n += m
 	}
+	if n == size { // there is much to read
+		w.chunk = min(2*w.chunk, maxChunk)
+	}
 	grown := n > len(kept)
 	w.gone += int64(w.pos)
 	w.text, w.pos = string(buf[:n]), 0
-	w.chunk = min(2*w.chunk, maxChunk)
 	return grown
 }
 

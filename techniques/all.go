@@ -17,8 +17,8 @@ var rules = []func(*Config) detect.Detector{
 	outsideKnownNetworks,
 	userAgentMismatch,
 	anonymousRead,
-	getobjectOutsideNetworks,
-	getobjectRateOverBaseline,
+	getObjectOutsideNetworks,
+	getObjectRateOverBaseline,
 	listThenGet,
 	getPasswordData,
 	lambdaConfigRead,
@@ -36,8 +36,8 @@ var rules = []func(*Config) detect.Detector{
 	newServicesBurst,
 	anonymousListing,
 	bucketSweep,
-	listbucketsFirstSeen,
-	listobjectsUnexpected,
+	listBucketsFirstSeen,
+	listObjectsUnexpected,
 	sensitivePrefixListing,
 }
 

@@ -1,10 +1,8 @@
 package techniques
 
 import (
-	"encoding/hex"
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 	"time"
 
@@ -18,12 +16,13 @@ import (
 // it reads? Reading something is normal once it is a habit, and needs no
 // explanation from who made or changed the thing itself.
 
-// habits is the number of things that a principal is remembered to read, of
-// each kind. Three quarters of the room are for what it reads regularly; one
-// with more habits than that cannot be told them from what is unusual.
+// habits is the number of things of each kind that a principal is remembered to
+// read. Some of the room is always for the unusual, so one with more habits than
+// habitual may have some that cannot be told from what is unusual. One with many
+// more, such as an operator of 400 secrets, is better declared a scanner.
 const (
 	habits   = 256
-	habitual = habits * 3 / 4
+	habitual = habits / 2
 )
 
 // ownership remembers what principals made or changed themselves.
@@ -36,14 +35,13 @@ type ownership struct {
 	today *baseline.Of[baseline.Window]
 }
 
-// newOwnership returns an ownership of the things that each yields for events
-// of the given patterns that succeeded.
+// newOwnership returns an ownership of the things that each yields for events of the given patterns that succeeded.
 func newOwnership(name string, each func(*event.Event) iter.Seq[string], patterns ...string) ownership {
 	made := func(e *event.Event) iter.Seq[string] {
 		if !direct(e) || !e.Succeeded() {
 			return nil
 		}
-		return compact(each(e))
+		return each(e)
 	}
 	return ownership{
 		// An initial period without end: one call proves ownership for good.
@@ -59,9 +57,9 @@ func newOwnership(name string, each func(*event.Event) iter.Seq[string], pattern
 func (o ownership) weigh(c *Config, p *detect.Pass, thing string, reads baseline.Novelty, s detect.Severity) detect.Severity {
 	s = person(p.Event, surprise(reads, s))
 	switch {
-	case s == detect.Silent || o.earlier.In(p).Established(compacted(thing)):
+	case s == detect.Silent || o.earlier.In(p).Established(thing):
 		return detect.Silent
-	case slices.Contains(o.today.In(p).Values(), compacted(thing)):
+	case o.today.In(p).Contains(thing):
 		return detect.Informational
 	case newNetwork(c, p):
 		return raised(s, 1)
@@ -69,30 +67,20 @@ func (o ownership) weigh(c *Config, p *detect.Pass, thing string, reads baseline
 	return s
 }
 
-// unusual returns those of a window's values that are neither a habit of
-// reading nor the principal's own since an earlier day.
-func (o ownership) unusual(p *detect.Pass, w baseline.Window, reads baseline.Novelty) []string {
-	own := o.earlier.In(p)
-	return slices.DeleteFunc(w.Values(), func(v string) bool { return reads.Established(v) || own.Established(v) })
+// unusual returns a window without what is a habit of reading or the
+// principal's own since an earlier day.
+func (o ownership) unusual(p *detect.Pass, w baseline.Window, reads baseline.Novelty) baseline.Window {
+	return w.Except(reads, o.earlier.In(p))
 }
 
 // weighBurst returns the severity of reading many unusual things: little if
 // the principal made most of them within the last 24 hours, or has more habits
-// than are remembered.
-func (o ownership) weighBurst(p *detect.Pass, things []string, reads baseline.Novelty, s detect.Severity) detect.Severity {
-	if s = person(p.Event, surprise(reads, s)); s == detect.Silent {
-		return s
-	}
-	if reads.Known >= habitual {
-		return detect.Informational
-	}
-	made, n := o.today.In(p).Values(), 0
-	for _, v := range things {
-		if slices.Contains(made, v) {
-			n++
-		}
-	}
-	if 2*n > len(things) {
+// than are remembered. It is never silent, because yesterday's burst, which is
+// all new values too, must not excuse today's.
+func (o ownership) weighBurst(p *detect.Pass, things baseline.Window, reads baseline.Novelty, s detect.Severity) detect.Severity {
+	s = max(detect.Low, person(p.Event, surprise(reads, s)))
+	made := things.Count - things.Except(o.today.In(p)).Count
+	if reads.Known >= habitual || 2*made > things.Count {
 		return detect.Informational
 	}
 	return s
@@ -101,7 +89,7 @@ func (o ownership) weighBurst(p *detect.Pass, things []string, reads baseline.No
 // noveltyOf turns an answer into one about another value than the event's. What
 // learns from successes alone has no value for a denied call.
 func noveltyOf(n baseline.Novelty, value string) baseline.Novelty {
-	n.Value, n.New = value, !n.Established(compacted(value))
+	n.Value, n.New = value, !n.Established(value)
 	return n
 }
 
@@ -159,42 +147,6 @@ func oneValue(value string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		if value != "" {
 			yield(value)
-		}
-	}
-}
-
-// maxCompact is the length up to which features keep values whole.
-const maxCompact = 32
-
-// compacted shortens a long value so that features keep it whole, and the
-// values of a window can be looked up in other features: its beginning, a hash
-// of it all, and its end.
-func compacted(value string) string {
-	if len(value) <= maxCompact {
-		return value
-	}
-	const head, digits = 8, 10
-	var b [maxCompact]byte
-	h := baseline.Hash(value)
-	var sum [8]byte
-	for i := range sum {
-		sum[i] = byte(h >> (56 - 8*i))
-	}
-	n := copy(b[:], value[:head])
-	b[n] = '~'
-	n += 1 + hex.Encode(b[n+1:], sum[:digits/2])
-	b[n] = '~'
-	n++
-	copy(b[n:], value[len(value)-(maxCompact-n):])
-	return string(b[:])
-}
-
-func compact(values iter.Seq[string]) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for v := range values {
-			if !yield(compacted(v)) {
-				return
-			}
 		}
 	}
 }

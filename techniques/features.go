@@ -69,11 +69,15 @@ func surprise(n baseline.Novelty, s detect.Severity) detect.Severity {
 	switch {
 	case n.Unseen >= 0.5:
 		return detect.Silent
-	case n.Unseen >= 0.2:
+	case !steady(n):
 		return s.Lowered(1)
 	}
 	return s
 }
+
+// steady reports whether a key shows new values seldom enough for one to be
+// worth a word.
+func steady(n baseline.Novelty) bool { return n.Unseen < 0.2 }
 
 // raised returns a severity n steps higher, at most High: critical is only what
 // a single event proves.
@@ -99,15 +103,16 @@ func mature(a baseline.Age) bool { return a.For >= learn && a.Days >= 3 }
 
 // newNetwork reports whether an event's network is surprising: new to a
 // principal whose networks are learnt and steady, and not the organisation's.
+// Refused calls may come from a new network too, although they teach nothing.
 func newNetwork(c *Config, p *detect.Pass) bool {
-	n := networks.In(p)
-	return n.New && n.Unseen < 0.2 && !c.knownSource(p.Event) && mature(networks.Age(p))
+	v, n := network(p.Event), networks.In(p)
+	return v != "" && !n.Established(v) && steady(n) && !c.knownSource(p.Event) && mature(networks.Age(p))
 }
 
 // newTool reports whether an event's tool family is surprising.
 func newTool(p *detect.Pass) bool {
 	n := tools.In(p)
-	return n.New && n.Unseen < 0.2 && mature(tools.Age(p))
+	return n.New && steady(n) && mature(tools.Age(p))
 }
 
 // habit describes what is normal for a key, for a finding to show.

@@ -69,7 +69,8 @@ const referencedSecrets = "/aws/reference/secretsmanager/"
 
 // sensitiveName returns the word for which the name of a parameter, or a path
 // of names, tells of a secret, or "". Words are whole, parted by separators,
-// digits or capitals: "key" is in apiKey and in API_KEY_2, not in monkey.
+// digits or capitals: "key" is in apiKey and in API_KEY_2, not in monkey. Only
+// unmistakable ones may be the end of a longer word, as in dbpassword.
 func (c *Config) sensitiveName(name string) string {
 	if strings.HasPrefix(name, referencedSecrets) {
 		return "secretsmanager"

@@ -40,6 +40,8 @@ func firstSeenSourceIP(c *Config) detect.Detector {
 		severity := detect.Low
 		if longTerm(e) {
 			severity = detect.Medium
+		} else if !steady(n) { // CI runners, phones
+			return
 		}
 		title := "calls from " + e.SourceAddress + ", a network new to the principal"
 		evidence := []detect.Evidence{networkEvidence(p)}
@@ -64,8 +66,8 @@ func longTerm(e *event.Event) bool {
 
 // networkEvidence shows an event's network against the principal's networks.
 func networkEvidence(p *detect.Pass) detect.Evidence {
-	n := networks.In(p)
-	return detect.Evidence{Name: "source network", Observed: p.Event.SourceAddress + " (" + n.Value + ")", Expected: habit(n)}
+	e := p.Event
+	return detect.Evidence{Name: "source network", Observed: e.SourceAddress + " (" + network(e) + ")", Expected: habit(networks.In(p))}
 }
 
 // toolEvidence shows an event's tool against the principal's tools.

@@ -14,8 +14,8 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "outside-known-networks",
 		Doc: "A principal's credentials are used from outside Config.Networks and Config.VPCEndpoints. " +
-			"Needs no learning, so it holds from the first event on, but the configuration. A private address counts as known only through a known VPC endpoint. " +
-			"What the principal does from there habitually weighs less, and is silent for roles, which also run on AWS's own addresses. " +
+			"Needs the configuration and no learning, so it speaks from the first event on. A private address counts as known only through a known VPC endpoint. " +
+			"A learnt place weighs less for long-term credentials and nothing for temporary ones, and a role that calls from ever new places, such as a CI runner's, is left out. " +
 			"Credentials of EC2 instances are left to instance-creds-off-instance.",
 		Technique: "T1078.004",
 		Tactic:    detect.InitialAccess,
@@ -39,17 +39,27 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 			return
 		}
 		subject := cmp.Or(network(e), e.SourceAddress)
-		severity, habitual := detect.Medium, mature(networks.Age(p)) && networks.In(p).Established(subject)
+		n := networks.In(p)
+		learnt := mature(networks.Age(p))
+		habitual, rambling := learnt && n.Established(subject), learnt && !steady(n)
+		severity := detect.Medium
 		switch e.Principal.Kind {
-		case event.User, event.Root, event.SSO:
+		case event.User, event.Root:
 			if habitual {
 				severity = detect.Low
 			}
-		case event.Role, event.Federated:
-			severity = detect.Low
+		case event.SSO:
 			if habitual {
 				return
 			}
+			if rambling {
+				severity = detect.Low
+			}
+		case event.Role, event.Federated:
+			if habitual || rambling { // a CI runner has a new address each time
+				return
+			}
+			severity = detect.Low
 		default: // instances have their own rule; other accounts, their own networks
 			return
 		}

@@ -13,9 +13,10 @@ import (
 // is one: that it succeeds proves that GetObject would.
 var anonymousReads = []string{"s3:GetObject", "s3:HeadObject", "s3:SelectObjectContent", "s3:GetObjectTorrent"}
 
-// anonymousHabit remembers, for a bucket, that it is read anonymously. Nothing
-// counts as a habit for having been so at first; it takes five days over two
-// weeks.
+// anonymousHabit remembers, for a bucket, that it is read anonymously. That it
+// was so when we first looked makes no habit, hence an initial period of less
+// than a day; it takes five days over two weeks. Elastic's rule takes five days
+// to know a bucket's reader.
 var anonymousHabit = baseline.FirstSeen("anonymous reads", func(e *event.Event) string {
 	if !readAnonymously(e) {
 		return ""

@@ -8,7 +8,7 @@ import (
 	"github.com/cloudtell/cloudtell/event"
 )
 
-func getobjectOutsideNetworks(c *Config) detect.Detector {
+func getObjectOutsideNetworks(c *Config) detect.Detector {
 	info := detect.Info{
 		Name: "getobject-outside-networks",
 		Doc: "A principal reads S3 objects from outside the organisation's networks. " +

@@ -47,7 +47,7 @@ func readsObject(e *event.Event) bool {
 	return e.Is("s3", "GetObject") && direct(e) && e.Succeeded()
 }
 
-func getobjectRateOverBaseline(c *Config) detect.Detector {
+func getObjectRateOverBaseline(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "getobject-rate-over-baseline",
 		Doc: "A principal reads S3 objects more than ten times as fast as it usually does. " +

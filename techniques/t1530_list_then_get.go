@@ -2,8 +2,6 @@ package techniques
 
 import (
 	"fmt"
-	"math"
-	"slices"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -84,15 +82,15 @@ func listThenGet(c *Config) detect.Detector {
 		// matter which of its events comes last.
 		atBuckets, atNetworks := lateBuckets.In(p), lateNetworks.In(p)
 		newBuckets, newNetworks := unestablished(atBuckets, buckets, bucketRead(e)), unestablished(atNetworks, sources, networkRead(e))
-		onlyNewBuckets := len(newBuckets) > 0 && len(newBuckets) == atBuckets.Count
-		onlyNewNetworks := len(newNetworks) > 0 && len(newNetworks) == atNetworks.Count
+		onlyNewBuckets := newBuckets.Count > 0 && newBuckets.Count == atBuckets.Count
+		onlyNewNetworks := newNetworks.Count > 0 && newNetworks.Count == atNetworks.Count
 		var severity detect.Severity
 		switch {
 		case onlyNewBuckets && onlyNewNetworks:
 			severity = detect.High
 		case onlyNewBuckets || onlyNewNetworks:
 			severity = detect.Medium
-		case len(newBuckets)+len(newNetworks) > 0:
+		case newBuckets.Count+newNetworks.Count > 0:
 			severity = detect.Low
 		default:
 			return
@@ -116,23 +114,20 @@ func listThenGet(c *Config) detect.Detector {
 	})
 }
 
-// unestablished returns the values of a window that are not normal for the key,
-// or none if new ones are so usual for it that they mean nothing. current is the
-// event's own value. Long values are compared by their ends.
-func unestablished(w baseline.Window, n baseline.Novelty, current string) []string {
-	if w.Count == 1 && n.Established(current) {
-		return nil // the usual case, without allocation
+// unestablished returns what of a window is not normal for the key; nothing if
+// new values are so usual for it that they mean nothing. current is the event's
+// own value.
+func unestablished(w baseline.Window, n baseline.Novelty, current string) baseline.Window {
+	if w.Count == 1 && n.Established(current) || surprise(n, detect.High) == detect.Silent {
+		return baseline.Window{} // the first is the usual case: without allocation
 	}
-	if surprise(n, detect.High) == detect.Silent {
-		return nil
-	}
-	known := n.Examples(math.MaxInt)
-	return slices.DeleteFunc(w.Values(), func(v string) bool { return slices.Contains(known, v) })
+	return w.Except(n)
 }
 
-func someOrNone(values []string) string {
-	if len(values) == 0 {
+// someOrNone names the first values of a window.
+func someOrNone(w baseline.Window) string {
+	if w.Count == 0 {
 		return "none"
 	}
-	return some(values)
+	return some(w.Values())
 }

@@ -24,7 +24,7 @@ var passwordInstances = baseline.Distinct("password data instance", func(e *even
 	return e.Request.At("instanceId").Text()
 }, 32, time.Hour).On("ec2:GetPasswordData")
 
-func getPasswordData(c *Config) detect.Detector {
+func getPasswordData(*Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "get-password-data",
 		Doc: "A principal asks for the administrator passwords of ten or more Windows instances within an hour, which it did not launch itself. " +
@@ -52,15 +52,15 @@ func getPasswordData(c *Config) detect.Detector {
 			return
 		}
 		instances := launchedInstances.unusual(p, w, baseline.Novelty{})
-		if len(instances) < passwordDataThreshold {
+		if instances.Count < passwordDataThreshold {
 			return
 		}
 		severity := launchedInstances.weighBurst(p, instances, baseline.Novelty{}, detect.High)
-		p.ReportAt(severity, "", fmt.Sprintf("administrator passwords of %d instances requested within an hour", len(instances)), detect.Evidence{
+		p.ReportAt(severity, "", fmt.Sprintf("administrator passwords of %d instances requested within an hour", instances.Count), detect.Evidence{
 			Name:     "instances, launched by others, whose administrator password was requested within an hour",
-			Observed: fmt.Sprintf("%d: %s", len(instances), strings.Join(instances, ", ")),
+			Observed: fmt.Sprintf("%d: %s", instances.Count, strings.Join(instances.Values(), ", ")),
 			Expected: fmt.Sprintf("fewer than %d", passwordDataThreshold),
-			EventIDs: w.EventIDs(),
+			EventIDs: instances.EventIDs(),
 		})
 	})
 }

@@ -16,14 +16,14 @@ var lambdaReads = []string{
 }
 
 // allFunctions stands for what ListFunctions reads.
-const allFunctions = "*"
+const allFunctions = "all functions"
 
 // functionReads remembers the functions whose configuration a principal got.
 var functionReads = baseline.FirstSeen("lambda function read", func(e *event.Event) string {
 	if !direct(e) || !e.Succeeded() {
 		return ""
 	}
-	return compacted(functionRead(e))
+	return functionRead(e)
 }, &baseline.FirstSeenOptions{Cap: habits}).On(lambdaReads...)
 
 // ownFunctions remembers the functions that a principal created or updates,

@@ -20,10 +20,10 @@ var functionsRead = baseline.Distinct("lambda function", func(e *event.Event) st
 	if !direct(e) || !attempted(e) {
 		return ""
 	}
-	return compacted(functionRead(e))
+	return functionRead(e)
 }, 64, 10*time.Minute).On("lambda:GetFunction", "lambda:GetFunctionConfiguration", "lambda:ListVersionsByFunction")
 
-func lambdaEnvSweep(c *Config) detect.Detector {
+func lambdaEnvSweep(*Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "lambda-env-sweep",
 		Doc: "A principal reads the configuration of ten or more Lambda functions within ten minutes that it neither manages nor reads regularly. " +
@@ -55,15 +55,15 @@ func lambdaEnvSweep(c *Config) detect.Detector {
 		}
 		reads := functionReads.In(p)
 		functions := ownFunctions.unusual(p, w, reads)
-		if len(functions) < lambdaSweepThreshold {
+		if functions.Count < lambdaSweepThreshold {
 			return
 		}
 		severity := ownFunctions.weighBurst(p, functions, reads, detect.High)
-		p.ReportAt(severity, "", fmt.Sprintf("configuration of %d functions requested within 10 minutes", len(functions)), detect.Evidence{
+		p.ReportAt(severity, "", fmt.Sprintf("configuration of %d functions requested within 10 minutes", functions.Count), detect.Evidence{
 			Name:     "functions whose environment variables were requested within 10 minutes, without a habit of it",
-			Observed: fmt.Sprintf("%d: %s", len(functions), strings.Join(functions, ", ")),
+			Observed: fmt.Sprintf("%d: %s", functions.Count, strings.Join(functions.Values(), ", ")),
 			Expected: fmt.Sprintf("fewer than %d; %s", lambdaSweepThreshold, usualReads(reads, functionReads.Age(p))),
-			EventIDs: w.EventIDs(),
+			EventIDs: functions.EventIDs(),
 		})
 	})
 }

@@ -30,7 +30,7 @@ var secretsDenied = baseline.DistinctEach("secret denied", func(e *event.Event) 
 	if !direct(e) || !e.Denied() {
 		return nil
 	}
-	return compact(secrets(e))
+	return secrets(e)
 }, 2*secretsBulkThreshold, day).On(secretReadCalls...)
 
 // ownSecrets remembers the secrets that a principal wrote.
@@ -45,31 +45,26 @@ func succeededSecrets(e *event.Event) iter.Seq[string] {
 	if !direct(e) || !e.Succeeded() {
 		return nil
 	}
-	return compact(secrets(e))
+	return secrets(e)
 }
 
-// secrets yields the secrets that an event names. A batch is logged once for
-// each of its secrets, too.
+// secrets yields the secrets that an event names. A batch is logged
+// once for each of its secrets, too.
 func secrets(e *event.Event) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		found := false
-		visit := func(r event.Raw) bool {
-			name := secretName(r.Text())
-			found = found || name != ""
-			return name == "" || yield(name)
-		}
-		if !visit(e.Request.At("secretId")) {
-			return
-		}
-		for r := range e.Request.At("secretIdList").Items() {
-			if !visit(r) {
-				return
+	if ids := e.Request.At("secretIdList"); ids.Exists() {
+		return func(yield func(string) bool) {
+			for r := range ids.Items() {
+				if name := secretName(r.Text()); name != "" && !yield(name) {
+					return
+				}
 			}
 		}
-		if denied := secretName(deniedResource(e)); denied != "" && !found {
-			yield(denied)
-		}
 	}
+	id := e.Request.At("secretId").Text()
+	if id == "" {
+		id = deniedResource(e)
+	}
+	return oneValue(secretName(id))
 }
 
 // secretName returns a secret's name, without the ARN before it and the six
@@ -101,7 +96,7 @@ func takesAll(e *event.Event) bool {
 	return negated
 }
 
-func secretsmanagerBulk(c *Config) detect.Detector {
+func secretsmanagerBulk(*Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "secretsmanager-bulk",
 		Doc: "A principal gets 20 or more secrets within ten minutes that it neither wrote nor reads regularly; " +
@@ -117,7 +112,7 @@ func secretsmanagerBulk(c *Config) detect.Detector {
 		Cold:      detect.Medium,
 		Quiet:     24 * time.Hour,
 		Benign: []string{
-			"An operator that copies secrets into a cluster, such as External Secrets, was introduced or given more of them.",
+			"An operator that copies secrets into a cluster, such as External Secrets, was introduced or given more of them; declare it in Config.Scanners if it has hundreds.",
 			"A backup or migration of secrets.",
 			"Denied: an application whose permissions are missing or were taken away.",
 		},
@@ -144,15 +139,15 @@ func secretsCollected(p *detect.Pass) {
 	}
 	reads := secretsRead.In(p)
 	names := ownSecrets.unusual(p, w, reads)
-	if len(names) < secretsBulkThreshold {
+	if names.Count < secretsBulkThreshold {
 		return
 	}
 	severity := ownSecrets.weighBurst(p, names, reads, detect.High)
-	p.ReportAt(severity, "", fmt.Sprintf("%d secrets read within 10 minutes", len(names)), detect.Evidence{
+	p.ReportAt(severity, "", fmt.Sprintf("%d secrets read within 10 minutes", names.Count), detect.Evidence{
 		Name:     "secrets read within 10 minutes, without a habit of it",
-		Observed: fmt.Sprintf("%d: %s", len(names), strings.Join(names, ", ")),
+		Observed: fmt.Sprintf("%d: %s", names.Count, strings.Join(names.Values(), ", ")),
 		Expected: fmt.Sprintf("fewer than %d; %s", secretsBulkThreshold, usualReads(reads, secretsRead.Age(p))),
-		EventIDs: w.EventIDs(),
+		EventIDs: names.EventIDs(),
 	})
 }
 

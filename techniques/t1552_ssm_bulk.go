@@ -21,10 +21,10 @@ var parametersAsked = baseline.DistinctEach("ssm parameter", func(e *event.Event
 	if !direct(e) || !attempted(e) {
 		return nil
 	}
-	return compact(parameters(e))
+	return parameters(e)
 }, 64, time.Hour).On("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParameterHistory")
 
-func ssmBulk(c *Config) detect.Detector {
+func ssmBulk(*Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "ssm-bulk",
 		Doc: "A principal reads more than 25 parameters within an hour that it neither wrote nor reads regularly; " +
@@ -61,15 +61,15 @@ func ssmBulk(c *Config) detect.Detector {
 		}
 		reads := parametersRead.In(p)
 		names := ownParameters.unusual(p, w, reads)
-		if len(names) < ssmBulkThreshold {
+		if names.Count < ssmBulkThreshold {
 			return
 		}
 		severity := ownParameters.weighBurst(p, names, reads, detect.High)
-		p.ReportAt(severity, "", fmt.Sprintf("%d parameters read within an hour", len(names)), detect.Evidence{
+		p.ReportAt(severity, "", fmt.Sprintf("%d parameters read within an hour", names.Count), detect.Evidence{
 			Name:     "parameters requested within an hour, without a habit of it",
-			Observed: fmt.Sprintf("%d: %s", len(names), strings.Join(names, ", ")),
+			Observed: fmt.Sprintf("%d: %s", names.Count, strings.Join(names.Values(), ", ")),
 			Expected: fmt.Sprintf("fewer than %d; %s", ssmBulkThreshold, usualReads(reads, parametersRead.Age(p))),
-			EventIDs: w.EventIDs(),
+			EventIDs: names.EventIDs(),
 		})
 	})
 }

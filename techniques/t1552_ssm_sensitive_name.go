@@ -18,7 +18,7 @@ var parametersRead = baseline.FirstSeenEach("ssm parameter read", func(e *event.
 	if !direct(e) || !e.Succeeded() {
 		return nil
 	}
-	return compact(parameters(e))
+	return parameters(e)
 }, &baseline.FirstSeenOptions{Cap: habits}).On(parameterReads...)
 
 // ownParameters remembers the parameters that a principal wrote, whose values
@@ -31,38 +31,28 @@ const publicParameters = "/aws/service/"
 // parameters yields the parameters, or the path of parameters, that an event
 // of SSM names.
 func parameters(e *event.Event) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		if e.Operation == "GetParametersByPath" {
-			if path := parameterPath(e); path != "" {
-				yield(path)
+	if e.Operation == "GetParametersByPath" {
+		return oneValue(parameterPath(e))
+	}
+	if names := e.Request.At("names"); names.Exists() {
+		return func(yield func(string) bool) {
+			for r := range names.Items() {
+				if name := parameterName(r.Text()); name != "" && !yield(name) {
+					return
+				}
 			}
-			return
-		}
-		found := false
-		visit := func(r event.Raw) bool {
-			name := parameterName(r.Text())
-			if name == "" {
-				return true
-			}
-			found = true
-			return strings.HasPrefix(name, publicParameters) || yield(name)
-		}
-		if !visit(e.Request.At("name")) {
-			return
-		}
-		for r := range e.Request.At("names").Items() {
-			if !visit(r) {
-				return
-			}
-		}
-		if denied := parameterName(deniedResource(e)); denied != "" && !found {
-			yield(denied)
 		}
 	}
+	name := e.Request.At("name").Text()
+	if name == "" {
+		name = deniedResource(e)
+	}
+	return oneValue(parameterName(name))
 }
 
 // parameterName returns a parameter's name without the ARN before it, the
-// version or label after it, and the slash that names at the top may have.
+// version or label after it, and the slash that names at the top may have; ""
+// for those that AWS publishes.
 func parameterName(name string) string {
 	if strings.HasPrefix(name, "arn:") {
 		const marker = ":parameter"
@@ -73,6 +63,9 @@ func parameterName(name string) string {
 		name = name[i+len(marker):]
 	}
 	name, _, _ = strings.Cut(name, ":")
+	if strings.HasPrefix(name, publicParameters) {
+		return ""
+	}
 	if strings.LastIndexByte(name, '/') == 0 {
 		name = name[1:]
 	}

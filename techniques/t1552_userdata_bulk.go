@@ -28,7 +28,7 @@ var userdataInstances = baseline.Distinct("userdata instance", func(e *event.Eve
 // someone's job may be to start and stop all of them.
 var launchedInstances = newOwnership("instance launched", managedInstances, "ec2:RunInstances")
 
-func userdataBulk(c *Config) detect.Detector {
+func userdataBulk(*Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "userdata-bulk",
 		Doc: "A principal asks for the user data of ten or more instances within a day that it neither launched nor reads regularly. " +
@@ -58,15 +58,15 @@ func userdataBulk(c *Config) detect.Detector {
 		}
 		reads := userdataReads.In(p)
 		instances := launchedInstances.unusual(p, w, reads)
-		if len(instances) < userdataBulkThreshold {
+		if instances.Count < userdataBulkThreshold {
 			return
 		}
 		severity := launchedInstances.weighBurst(p, instances, reads, detect.High)
-		p.ReportAt(severity, "", fmt.Sprintf("user data of %d instances requested within 24 hours", len(instances)), detect.Evidence{
+		p.ReportAt(severity, "", fmt.Sprintf("user data of %d instances requested within 24 hours", instances.Count), detect.Evidence{
 			Name:     "instances whose user data was requested within 24 hours, without a habit of it",
-			Observed: fmt.Sprintf("%d: %s", len(instances), strings.Join(instances, ", ")),
+			Observed: fmt.Sprintf("%d: %s", instances.Count, strings.Join(instances.Values(), ", ")),
 			Expected: fmt.Sprintf("fewer than %d; %s", userdataBulkThreshold, usualReads(reads, userdataReads.Age(p))),
-			EventIDs: w.EventIDs(),
+			EventIDs: instances.EventIDs(),
 		})
 	})
 }

@@ -58,9 +58,9 @@ func deniedReconBurst(c *Config) detect.Detector {
 		}
 		severity := detect.Medium
 		evidence := []detect.Evidence{deniedEvidence(w)}
-		if n := network(p.Event); n != "" && mature(networks.Age(p)) && !networks.In(p).Established(n) && !c.knownSource(p.Event) {
+		if newNetwork(c, p) {
 			severity = raised(severity, 1)
-			evidence = append(evidence, detect.Evidence{Name: "source network", Observed: p.Event.SourceAddress + " (" + n + ")", Expected: habit(networks.In(p))})
+			evidence = append(evidence, networkEvidence(p))
 		}
 		if newTool(p) {
 			severity = raised(severity, 1)

@@ -78,7 +78,7 @@ func bucketSweep(c *Config) detect.Detector {
 			return
 		}
 		buckets := unestablished(swept, n, n.Value)
-		if len(buckets) < sweepBuckets {
+		if buckets.Count < sweepBuckets {
 			return
 		}
 		severity := detect.High
@@ -94,11 +94,11 @@ func bucketSweep(c *Config) detect.Detector {
 		}
 		evidence := []detect.Evidence{{
 			Name:     "buckets listed within 30 minutes that the principal did not use to list",
-			Observed: fmt.Sprintf("%d: %s", len(buckets), strings.Join(buckets, ", ")),
+			Observed: fmt.Sprintf("%d: %s", buckets.Count, strings.Join(buckets.Values(), ", ")),
 			Expected: fmt.Sprintf("fewer than %d; usual: %s", sweepBuckets, habit(n)),
-			EventIDs: swept.EventIDs(),
+			EventIDs: buckets.EventIDs(),
 		}}
-		title := fmt.Sprintf("objects of %d unfamiliar buckets listed within 30 minutes", len(buckets))
+		title := fmt.Sprintf("objects of %d unfamiliar buckets listed within 30 minutes", buckets.Count)
 		if steps.Done {
 			title = "buckets listed, then " + title
 			evidence = append(evidence, detect.Evidence{

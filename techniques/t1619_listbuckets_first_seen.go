@@ -17,7 +17,7 @@ var bucketLists = baseline.FirstSeen("list of buckets", func(e *event.Event) str
 
 func listsBuckets(e *event.Event) bool { return e.Is("s3", "ListBuckets") && direct(e) }
 
-func listbucketsFirstSeen(c *Config) detect.Detector {
+func listBucketsFirstSeen(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "listbuckets-first-seen",
 		Doc: "A principal that did not list the account's buckets in the past 30 days does so. " +

@@ -7,7 +7,7 @@ import (
 	"github.com/cloudtell/cloudtell/detect"
 )
 
-func listobjectsUnexpected(c *Config) detect.Detector {
+func listObjectsUnexpected(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "listobjects-unexpected",
 		Doc: "A principal lists the objects of a bucket that it never used to list. " +

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/detect/detecttest"
 	"github.com/cloudtell/cloudtell/event"
@@ -44,6 +46,41 @@ func fromConfig(config []byte) ([]detect.Detector, error) {
 
 func TestScenarios(t *testing.T) {
 	detecttest.Run(t, os.DirFS("testdata"), fromConfig)
+}
+
+// All detectors together keep the laws, on a stream made of one case of each
+// rule in which it fires.
+func TestLaws(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	var events []*event.Event
+	config := make(map[string]json.RawMessage)
+	rules := infos(t)
+	for _, rule := range slices.Sorted(maps.Keys(rules)) {
+		text, err := os.ReadFile(filepath.Join("testdata", rule+".txt"))
+		require.NoError(t, err)
+		s, err := detecttest.Parse(rule, string(text))
+		require.NoError(t, err)
+		c := s.Cases[slices.IndexFunc(s.Cases, func(c *detecttest.Case) bool { return strings.HasPrefix(c.Name, "fires") })]
+		events = append(events, c.Events()...)
+		if c.Config != nil {
+			require.NoError(t, json.Unmarshal(c.Config, &config))
+		}
+	}
+	slices.SortStableFunc(events, func(a, b *event.Event) int { return a.Time.Compare(b.Time) })
+	together, err := json.Marshal(config)
+	require.NoError(t, err)
+	detectors, err := fromConfig(together)
+	require.NoError(t, err)
+
+	reported := make(map[string]bool)
+	for _, f := range run(t, detectors, events) {
+		reported[f.Rule] = true
+	}
+	t.Logf("%d events, on which %d of %d rules report; config %s", len(events), len(reported), len(rules), together)
+	require.Greater(t, len(reported), len(rules)*3/4)
+	detecttest.Laws(t, detectors, events)
 }
 
 // infos returns the rules' infos by name.
@@ -156,6 +193,82 @@ func TestRecordsAreSmall(t *testing.T) {
 		t.Logf("scope %s: at most %d bytes", scope.Name, set.MaxBytes(scope))
 		assert.Less(t, set.MaxBytes(scope), 400_000, scope.Name)
 	}
+}
+
+// An ordinary day costs no memory: neither folding an event nor the rules that
+// look at it and have nothing to say, but for what asking a FirstSeen costs.
+// Left out are the few calls that may name several things at once.
+func TestQuietEventsDoNotAllocate(t *testing.T) {
+	text := `rule none
+principal alice = user alice key AKIAIOSFODNN7EXAMPLE from 198.51.100.10 agent "aws-cli/2.15.30"
+principal app = role app session app-1 from 198.51.100.7 agent "aws-sdk-go-v2/1.25.3"
+case a quiet month
+`
+	for _, who := range []string{"alice", "app"} {
+		for i, call := range []string{
+			"sts:GetCallerIdentity", "s3:ListBuckets", "ec2:DescribeInstances", "iam:ListUsers", "iam:ListRoles", "rds:DescribeDBInstances",
+			"lambda:ListFunctions20150331", "kms:Decrypt", "logs:DescribeLogGroups", "iam:ListGroups error AccessDenied",
+			`s3:ListObjects {"bucketName":"data","prefix":"in/"}`, `s3:GetObject {"bucketName":"data","key":"in/a.csv"}`,
+		} {
+			text += fmt.Sprintf("day 1-30 09:00:%02d %s %s\n", i, who, call)
+		}
+	}
+	s, err := detecttest.Parse("quiet", text+"expect nothing\n")
+	require.NoError(t, err)
+	detectors, err := fromConfig([]byte(`{"networks":["198.51.100.0/24"],"reputation":{"203.0.113.66":"Tor exit"}}`))
+	require.NoError(t, err)
+	var features []baseline.Feature
+	for _, d := range detectors {
+		for _, f := range d.Info().Uses {
+			if !slices.Contains(features, f) {
+				features = append(features, f)
+			}
+		}
+	}
+	layout, err := baseline.NewLayout(0, features...)
+	require.NoError(t, err)
+	for _, who := range []string{"alice", "app"} {
+		t.Run(who, func(t *testing.T) {
+			events := slices.DeleteFunc(s.Cases[0].Events(), func(e *event.Event) bool { return e.Principal.Name != who })
+			profile := layout.NewProfile()
+			for _, e := range events {
+				profile.Fold(e)
+			}
+			ids := make([]string, 4000)
+			for i := range ids {
+				ids[i] = fmt.Sprintf("%08d-0000-4000-8000-000000000000", i+1)
+			}
+			for _, e := range events[len(events)-12:] {
+				e = e.Clone()
+				allocs := testing.AllocsPerRun(20, func() {
+					e.ID, ids = ids[0], ids[1:]
+					profile.Fold(e)
+				})
+				assert.Zero(t, allocs, "folding %s:%s", e.Service(), e.Operation)
+				for _, d := range detectors {
+					info := d.Info()
+					if info.Scope != nil && info.Scope != detect.ByPrincipal || !asksFor(t, info, e) {
+						continue
+					}
+					pass := &detect.Pass{View: *profile.View(e)}
+					asking := 0.0
+					for _, f := range info.Uses {
+						if strings.HasPrefix(f.ID(), "first-seen/") {
+							asking += 2
+						}
+					}
+					assert.LessOrEqual(t, testing.AllocsPerRun(20, func() { d.Detect(pass) }), asking, "%s on %s:%s", info.Name, e.Service(), e.Operation)
+				}
+			}
+		})
+	}
+}
+
+func asksFor(t *testing.T, info detect.Info, e *event.Event) bool {
+	t.Helper()
+	index, err := event.NewIndex(info.Events)
+	require.NoError(t, err)
+	return len(index.Lookup(e)) > 0
 }
 
 const corpus = "../../shared/corpus"

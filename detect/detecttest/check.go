@@ -68,10 +68,11 @@ func (c *Case) Check(newDetectors func(config []byte) ([]detect.Detector, error)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.position(c.Line), err)
 	}
-	applied, err := apply(set, c.events)
+	applied, err := apply(set, c.events, 1)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.position(c.Line), err)
 	}
+	applied = last(applied)
 	if !reflect.DeepEqual(findings, applied) {
 		return fmt.Errorf("%s: the engine and Set.Apply disagree; the engine found%s\nSet.Apply found%s",
 			c.position(c.Line), describe(findings), describe(applied))
@@ -92,26 +93,45 @@ func process(set *detect.Set, events []*event.Event) ([]detect.Finding, error) {
 	return last(findings), err
 }
 
-// apply does the same with Set.Apply, one event at a time.
-func apply(set *detect.Set, events []*event.Event) ([]detect.Finding, error) {
+// records are the records of each scope, by key.
+type records map[*detect.Scope]map[string][]byte
+
+// apply runs the events through [detect.Set.Apply], each key in steps of so
+// many events, and returns every revision of every finding.
+func apply(set *detect.Set, events []*event.Event, step int) ([]detect.Finding, error) {
+	return applyTo(set, make(records), events, step)
+}
+
+// applyTo is apply on existing records, which it updates.
+func applyTo(set *detect.Set, kept records, events []*event.Event, step int) ([]detect.Finding, error) {
 	var findings []detect.Finding
 	for _, scope := range set.Scopes() {
-		records := make(map[string][]byte)
+		if kept[scope] == nil {
+			kept[scope] = make(map[string][]byte)
+		}
+		var keys []string
+		byKey := make(map[string][]*event.Event)
 		for _, e := range events {
-			key := scope.Key(e)
-			if key == "" {
-				continue
+			if key := scope.Key(e); key != "" {
+				if byKey[key] == nil {
+					keys = append(keys, key)
+				}
+				byKey[key] = append(byKey[key], e)
 			}
-			record, err := set.Apply(scope, records[key], []*event.Event{e}, func(f detect.Finding) {
-				findings = append(findings, f)
-			})
-			if err != nil {
-				return nil, err
+		}
+		for _, key := range keys {
+			for es := range slices.Chunk(byKey[key], step) {
+				record, err := set.Apply(scope, kept[scope][key], es, func(f detect.Finding) {
+					findings = append(findings, f)
+				})
+				if err != nil {
+					return nil, err
+				}
+				kept[scope][key] = record
 			}
-			records[key] = record
 		}
 	}
-	return last(findings), nil
+	return findings, nil
 }
 
 // last keeps the last revision of each finding, without the suppressed ones.

@@ -57,7 +57,7 @@ func (a *Account) AccessLog() iter.Seq[LogFile] {
 			}
 			open[i].Lines = append(open[i].Lines, line)
 		}
-		deliver(a.start.AddDate(100, 0, 0))
+		deliver(forever)
 	}
 }
 

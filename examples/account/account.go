@@ -37,7 +37,7 @@ type Options struct {
 	// that do not happen. Default: 35, or 17 with Small.
 	Days int
 	// Scale multiplies the people and the small workloads, and with them most
-	// of the principals. Default: 1, about 140 principals and 8,000 events a
+	// of the principals. Default: 1, about 120 principals and 11,000 events a
 	// day.
 	Scale int
 	// Attacks adds the attacks, all after the fifteenth day.

@@ -195,7 +195,7 @@ func userDataSweep(d *day) {
 
 func functionConfigSweep(d *day) {
 	p := d.person("hannah")
-	w := d.work(d.at(20, 15), d.as(d.role(p.set), p.email(), d.clock(20, 10)).from(d.address(vpn)).using(cliAgent), 4*time.Second)
+	w := d.work(d.at(20, 15), d.as(d.signOnRole(p.set), p.email(), d.clock(20, 10)).from(d.address(vpn)).using(cliAgent), 4*time.Second)
 	w.do("lambda:ListFunctions20150331")
 	for _, f := range functions[:12] {
 		w.function("GetFunctionConfiguration20150331v2", f)
@@ -204,7 +204,7 @@ func functionConfigSweep(d *day) {
 
 func parameterDump(d *day) {
 	p := d.person("lena")
-	w := d.work(d.at(18, 30), d.as(d.role(p.set), p.email(), d.clock(18, 25)).from(attackerA+"140").using(cliAgent), 2*time.Second)
+	w := d.work(d.at(18, 30), d.as(d.signOnRole(p.set), p.email(), d.clock(18, 25)).from(attackerA+"140").using(cliAgent), 2*time.Second)
 	w.do("ssm:DescribeParameters")
 	w.call("ssm:GetParametersByPath", fields{"path", "/", "recursive", true, "withDecryption", true})
 	for _, name := range []string{"/prod/db/password", "/prod/payments/api_key", "/prod/auth/jwt-signing-key"} {
@@ -268,7 +268,7 @@ func scriptedEnumeration(d *day) {
 
 func bucketOpened(d *day) {
 	p := d.person("tomas")
-	opener := d.work(d.at(9, 55), d.as(d.role(p.set), p.email(), d.clock(9, 50)).from(d.address(office)).inConsole().using(s3Console), time.Second)
+	opener := d.work(d.at(9, 55), d.as(d.signOnRole(p.set), p.email(), d.clock(9, 50)).from(d.address(office)).inConsole().using(s3Console), time.Second)
 	opener.write(&call{
 		api: "s3:PutBucketPolicy",
 		request: fields{
@@ -316,7 +316,7 @@ func consoleLoginWithoutMFA(d *day) {
 
 func plaintextSecret(d *day) {
 	p := d.person("oscar")
-	w := d.work(d.at(10, 50), d.as(d.role(p.set), p.email(), d.clock(6, 55)).from(d.address(office)).using(cliAgent), time.Second)
+	w := d.work(d.at(10, 50), d.as(d.signOnRole(p.set), p.email(), d.clock(6, 55)).from(d.address(office)).using(cliAgent), time.Second)
 	w.call("ssm:PutParameter", fields{
 		"name", "/prod/payments/api_key", "value", "HIDDEN_DUE_TO_SECURITY_REASONS", "type", "String", "overwrite", false,
 	})

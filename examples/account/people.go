@@ -114,8 +114,8 @@ func (p *person) place(d *day) string {
 	return fmt.Sprint("198.18.", 100+p.n%100, ".", 7+p.n/100)
 }
 
-// role is the role that the permission set became in the account.
-func (a *Account) role(set string) role {
+// signOnRole returns the role that a permission set became in the account.
+func (a *Account) signOnRole(set string) role {
 	return role{name: "AWSReservedSSO_" + set + "_" + a.hex("sso/"+set, 16), path: "/aws-reserved/sso.amazonaws.com/" + home + "/"}
 }
 
@@ -127,7 +127,7 @@ func (p *person) principal(a *Account) string {
 	if p.set == "" {
 		return iamARN("user/" + p.name)
 	}
-	return iamARN("role/" + a.role(p.set).name + "/" + p.email())
+	return iamARN("role/" + a.signOnRole(p.set).name + "/" + p.email())
 }
 
 // login signs a person in to the console and returns the session.
@@ -136,7 +136,7 @@ func (p *person) login(d *day, at time.Time, ip string) session {
 	if p.set == "" {
 		s = d.signedIn(p.name, at, p.mfa)
 	} else {
-		s = d.as(d.role(p.set), p.email(), at).inConsole()
+		s = d.as(d.signOnRole(p.set), p.email(), at).inConsole()
 	}
 	s = s.from(ip)
 	by := s.using(browserAgent)
@@ -308,7 +308,7 @@ func (p *person) shell(d *day, at time.Time) {
 	}
 	s := d.user(p.name)
 	if p.set != "" {
-		s = d.as(d.role(p.set), p.email(), d.clock(6, 55))
+		s = d.as(d.signOnRole(p.set), p.email(), d.clock(6, 55))
 	}
 	w := d.work(at, s.from(p.place(d)).using(agent), 15*time.Second)
 	switch p.set {

@@ -14,5 +14,5 @@ func Example_watch() {
 	if err := watch(context.Background(), logs, os.Stdout); err != nil {
 		panic(err)
 	}
-	// Output: x
+	// Output: critical aws-quarantined-key: AWS quarantined alice: its access key is public (service:support.amazonaws.com)
 }

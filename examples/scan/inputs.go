@@ -19,19 +19,18 @@ import (
 	"github.com/cloudtell/cloudtell/event"
 )
 
-// An intake reads logs from files, folders and standard input, and keeps
-// account of what it could not use.
+// An intake reads logs from files, folders and standard input.
 type intake struct {
 	stdin    io.Reader
 	options  event.ReadOptions
 	progress progress
 
-	mu      sync.Mutex
-	account account
+	mu       sync.Mutex
+	coverage coverage
 }
 
-// An account says how the reading of logs went.
-type account struct {
+// A coverage says what was read, and what not.
+type coverage struct {
 	files      int   // that held records, or nothing at all
 	records    int64 // that could be read
 	skipped    notes // files and folders that hold no log
@@ -40,11 +39,11 @@ type account struct {
 }
 
 // unread says in one line what is missing, or "".
-func (a *account) unread() string {
-	if a.failed.total+a.unreadable.total == 0 {
+func (c *coverage) unread() string {
+	if c.failed.total+c.unreadable.total == 0 {
 		return ""
 	}
-	return count(int64(a.failed.total), "path") + " and " + count(int64(a.unreadable.total), "record") + " could not be read"
+	return count(int64(c.failed.total), "path") + " and " + count(int64(c.unreadable.total), "record") + " could not be read"
 }
 
 // The kinds of text that a sorter's records hold.
@@ -64,7 +63,7 @@ func (r record) decode() (*event.Event, error) {
 
 // gather reads everything that the paths name into the sorter, files at once
 // on all processors. Its error is one that ends the scan: the context's, or
-// the sorter's. Whatever is wrong with the input itself goes on the account.
+// the sorter's. What is wrong with the input itself is noted in the coverage.
 func (in *intake) gather(ctx context.Context, paths []string, s *sorter) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -107,7 +106,7 @@ func (in *intake) walk(path string, yield func(name string) bool) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		in.note(&in.account.failed, path, err)
+		in.note(&in.coverage.failed, path, err)
 		return
 	}
 	if !info.IsDir() {
@@ -117,33 +116,25 @@ func (in *intake) walk(path string, yield func(name string) bool) {
 	root := path + string(filepath.Separator) // follows a symbolic link
 	filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
-			in.note(&in.account.failed, name, err)
+			in.note(&in.coverage.failed, name, err)
 			return nil
 		}
 		if entry.IsDir() {
 			if why := noLogs(entry.Name()); why != nil && name != root {
-				in.note(&in.account.skipped, name, why)
+				in.note(&in.coverage.skipped, name, why)
 				return fs.SkipDir
 			}
 			return nil
 		}
-		mode := entry.Type()
-		if mode&fs.ModeSymlink != 0 {
-			target, err := os.Stat(name)
-			if err != nil {
-				in.note(&in.account.failed, name, err)
-				return nil
-			}
-			if mode = target.Mode(); mode.IsDir() {
-				in.note(&in.account.skipped, name, errLink)
-				return nil
-			}
-		}
-		if !mode.IsRegular() {
-			in.note(&in.account.skipped, name, errIrregular)
-			return nil
-		}
-		if !yield(name) {
+		info, err := os.Stat(name) // follows a symbolic link
+		switch {
+		case err != nil:
+			in.note(&in.coverage.failed, name, err)
+		case info.IsDir():
+			in.note(&in.coverage.skipped, name, errLink)
+		case !info.Mode().IsRegular():
+			in.note(&in.coverage.skipped, name, errIrregular)
+		case !yield(name):
 			return fs.SkipAll
 		}
 		return nil
@@ -225,17 +216,17 @@ func (in *intake) readFile(ctx context.Context, name string, w *writer) error {
 	}
 	r, err := in.open(name)
 	if err != nil {
-		in.note(&in.account.failed, name, err)
+		in.note(&in.coverage.failed, name, err)
 		return nil
 	}
 	defer r.Close()
 	defer context.AfterFunc(ctx, func() { r.Close() })()
 	text, err := inflate(r)
 	if err != nil {
-		in.note(&in.account.failed, name, err)
+		in.note(&in.coverage.failed, name, err)
 		return nil
 	}
-	var f fileAccount
+	var f fileCoverage
 	for e, err := range event.Read(text, &in.options) {
 		if err != nil {
 			f.fault(err)
@@ -259,8 +250,8 @@ func (in *intake) readFile(ctx context.Context, name string, w *writer) error {
 	return nil
 }
 
-// A fileAccount is how the reading of one file went.
-type fileAccount struct {
+// A fileCoverage is what was read of one file.
+type fileCoverage struct {
 	records int64
 	faults  int
 	first   []*event.DecodeError // the first few
@@ -268,7 +259,7 @@ type fileAccount struct {
 	failed  error                // why the file could not be read to its end
 }
 
-func (f *fileAccount) fault(err error) {
+func (f *fileCoverage) fault(err error) {
 	var d *event.DecodeError
 	if !errors.As(err, &d) {
 		f.failed = err
@@ -281,30 +272,30 @@ func (f *fileAccount) fault(err error) {
 	}
 }
 
-// enter puts a file on the account.
-func (in *intake) enter(name string, f *fileAccount) {
+// enter adds a file's coverage to the whole.
+func (in *intake) enter(name string, f *fileCoverage) {
 	if f.failed != nil {
-		in.note(&in.account.failed, name, f.failed)
+		in.note(&in.coverage.failed, name, f.failed)
 	}
 	if f.noLog && f.records == 0 {
 		if f.failed == nil {
-			in.note(&in.account.skipped, name, fmt.Errorf("no log in it: %w", f.first[0].Err))
+			in.note(&in.coverage.skipped, name, fmt.Errorf("no log in it: %w", f.first[0].Err))
 		}
 		return
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if f.failed == nil || f.records > 0 {
-		in.account.files++
+		in.coverage.files++
 	}
-	in.account.records += f.records
+	in.coverage.records += f.records
 	for _, d := range f.first {
-		in.account.unreadable.add(name, fmt.Sprintf("record %d, at byte %d: %v", d.Record, d.Offset, d.Err))
+		in.coverage.unreadable.add(name, fmt.Sprintf("record %d, at byte %d: %v", d.Record, d.Offset, d.Err))
 	}
-	in.account.unreadable.total += f.faults - len(f.first)
+	in.coverage.unreadable.total += f.faults - len(f.first)
 }
 
-// note puts a file on one of the account's lists.
+// note puts a file or folder on one of the coverage's lists.
 func (in *intake) note(list *notes, name string, why error) {
 	var pathError *fs.PathError
 	if errors.As(why, &pathError) {

@@ -80,7 +80,7 @@ type sorter struct {
 // newSorter returns a sorter for a number of writers that hold at most memory
 // bytes between them.
 func newSorter(memory int64, writers int) *sorter {
-	share := max(int(memory)/writers, 1)
+	share := int(min(max(memory/int64(writers), 1), 1<<30))
 	return &sorter{share: share, blockSize: min(1<<20, share)}
 }
 

@@ -160,6 +160,15 @@ func bySeverity(a, b detect.Finding) int {
 	return cmp.Or(cmp.Compare(b.Severity, a.Severity), byTime(a, b))
 }
 
+// String says it in one line: "arn:…: 3 findings, up to high, T1078, T1552".
+func (t *tally) String() string {
+	s := fmt.Sprintf("%s: %s, up to %s", t.principal, count(int64(t.findings), "finding"), t.worst)
+	for _, t := range slices.Sorted(maps.Keys(t.techniques)) {
+		s += ", " + string(t)
+	}
+	return s
+}
+
 // tallies returns the principals found, those of most concern first.
 func (r *report) tallies() []*tally {
 	return slices.SortedFunc(maps.Values(r.byPrincipal), func(a, b *tally) int {
@@ -270,16 +279,31 @@ func (w *worst) omission() string {
 }
 
 // textPrinter prints findings for somebody who reads them on a terminal in the
-// middle of the night.
+// middle of the night: by principal, those of most concern first, and each
+// thing once.
 type textPrinter struct {
 	worst
-	out *bufio.Writer
+	out     *bufio.Writer
+	advised map[string]bool   // rules whose meaning and advice stand above
+	above   map[string]string // by label: what stands above about the principal
 }
 
 func (p *textPrinter) close(r *report) error {
-	advised := make(map[string]bool)
+	byPrincipal := make(map[string][]detect.Finding)
 	for _, f := range p.list() {
-		p.print(&f, advised)
+		byPrincipal[f.Principal] = append(byPrincipal[f.Principal], f)
+	}
+	p.advised = make(map[string]bool)
+	tallies := r.tallies()
+	for _, t := range tallies {
+		if len(byPrincipal[t.principal]) == 0 {
+			continue
+		}
+		fmt.Fprintf(p.out, "== %s\n\n", clean(t.String()))
+		p.above = make(map[string]string)
+		for _, f := range byPrincipal[t.principal] {
+			p.print(&f)
+		}
 	}
 	if p.omitted > 0 {
 		fmt.Fprintf(p.out, "%s\n\n", p.omission())
@@ -287,21 +311,14 @@ func (p *textPrinter) close(r *report) error {
 	fmt.Fprintln(p.out, r.headline())
 	p.line("rules", byName(r.byRule))
 	const most = 10
-	tallies := r.tallies()
+	label := "principals"
 	for i, t := range tallies {
 		if i == most {
 			p.line("", fmt.Sprintf("and %d more", len(tallies)-most))
 			break
 		}
-		var techniques []string
-		for _, t := range slices.Sorted(maps.Keys(t.techniques)) {
-			techniques = append(techniques, string(t))
-		}
-		label := ""
-		if i == 0 {
-			label = "principals"
-		}
-		p.field(label, fmt.Sprintf("%s: %s, %s", t.principal, count(int64(t.findings), "finding"), strings.Join(techniques, ", ")))
+		p.field(label, t.String())
+		label = ""
 	}
 	p.line("suppressed", r.suppressions())
 	p.line("scanned", r.scope())
@@ -309,15 +326,19 @@ func (p *textPrinter) close(r *report) error {
 	return p.out.Flush()
 }
 
-// print prints one finding. The advice of a rule stands with its first.
-func (p *textPrinter) print(f *detect.Finding, advised map[string]bool) {
+// print prints one finding.
+func (p *textPrinter) print(f *detect.Finding) {
 	fmt.Fprintf(p.out, "%-8s  %s  %s  %s\n", strings.ToUpper(f.Severity.String()), moment(f.Time), f.Rule, clean(f.Title))
-	p.field("technique", fmt.Sprintf("%s %s (%s)", f.Technique, f.Technique.Name(), f.Tactic.Name()))
-	p.field("who", join(f.Principal, labelled("session", f.Session), labelled("key", f.AccessKeyID)))
-	p.field("from", join(f.SourceAddress, f.Region, labelled("account", f.AccountID)))
-	p.field("agent", f.UserAgent)
+	first := !p.advised[f.Rule]
+	p.advised[f.Rule] = true
+	if first {
+		p.field("technique", technique(f))
+	}
+	p.changed("as", join(labelled("session", f.Session), labelled("key", f.AccessKeyID)))
+	p.changed("from", join(f.SourceAddress, f.Region, labelled("account", f.AccountID)))
+	p.changed("agent", f.UserAgent)
 	if f.Revision > 0 {
-		p.field("reports", fmt.Sprintf("%s, the last at %s", digits(int64(f.Revision)+1), moment(f.Last)))
+		p.line("reports", fmt.Sprintf("%s, the last at %s", digits(int64(f.Revision)+1), moment(f.Last)))
 	}
 	for _, e := range f.Evidence {
 		p.field("evidence", e.Name)
@@ -325,18 +346,23 @@ func (p *textPrinter) print(f *detect.Finding, advised map[string]bool) {
 		p.field("  expected", e.Expected)
 	}
 	if !f.Learned.Since.IsZero() {
-		p.field("learnt", strings.TrimPrefix(f.Learned.String(), "learnt "))
+		p.changed("learnt", strings.TrimPrefix(f.Learned.String(), "learnt "))
 	}
 	p.field("events", someIDs(f.EventIDs))
-	if advised[f.Rule] {
-		p.field("advice", "as for the first "+f.Rule+" above")
-	} else {
+	if first {
 		p.fields("benign if", f.Benign, "- ")
 		p.fields("do", f.Respond, "")
-		advised[f.Rule] = true
 	}
-	p.field("id", f.ID)
+	p.line("id", f.ID)
 	fmt.Fprintln(p.out)
+}
+
+// changed prints a field unless the same stands above.
+func (p *textPrinter) changed(label, text string) {
+	if p.above[label] != text {
+		p.above[label] = text
+		p.field(label, cmp.Or(text, "none"))
+	}
 }
 
 // field prints text from a log with its label, unless there is none.
@@ -388,7 +414,7 @@ func (p *markdownPrinter) close(r *report) error {
 	for _, t := range r.tallies() {
 		var techniques []string
 		for _, t := range slices.Sorted(maps.Keys(t.techniques)) {
-			techniques = append(techniques, fmt.Sprintf("[%s](%s) %s", t, t.URL(), t.Name()))
+			techniques = append(techniques, strings.TrimSpace(fmt.Sprintf("[%s](%s) %s", t, t.URL(), t.Name())))
 		}
 		printf("| %s | %s | %d | %s |\n", code(t.principal), t.worst, t.findings, strings.Join(techniques, ", "))
 	}
@@ -411,7 +437,7 @@ func (p *markdownPrinter) close(r *report) error {
 				printf("- %s: %s\n", label, text)
 			}
 		}
-		item("technique", fmt.Sprintf("[%s](%s) %s (%s), rule %s", f.Technique, f.Technique.URL(), f.Technique.Name(), f.Tactic.Name(), f.Rule))
+		item("technique", join(technique(f), labelled("rule", f.Rule)))
 		item("who", join(code(f.Principal), labelled("session", code(f.Session)), labelled("key", code(f.AccessKeyID))))
 		item("from", join(code(f.SourceAddress), code(f.Region), labelled("account", code(f.AccountID)), code(f.UserAgent)))
 		when := moment(f.Time)
@@ -501,6 +527,19 @@ func labelled(label, text string) string {
 // join joins the parts that are not empty.
 func join(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
+}
+
+// technique names a finding's technique and tactic.
+func technique(f *detect.Finding) string {
+	s := string(f.Technique)
+	if name := f.Technique.Name(); name != "" {
+		s += " " + name
+	}
+	tactic := f.Tactic.Name()
+	if tactic == "" {
+		tactic = string(f.Tactic)
+	}
+	return s + " (" + tactic + ")"
 }
 
 func someIDs(ids []string) string {

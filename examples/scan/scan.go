@@ -21,8 +21,9 @@ type scanner struct {
 	options  *options
 	engine   *detect.Engine
 	intake   *intake
+	history  int   // files read for -warm
 	copies   int64 // records dropped as exact copies, which the engine does not see
-	problems notes // the engine's
+	problems notes // of detection
 }
 
 // scan does what the options say. Its error is one that ended the scan.
@@ -60,6 +61,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 	if err != nil {
 		return 0, err
 	}
+	s.history = s.intake.coverage.files
 	r := newReport(o, set.Infos(), stdout)
 	err = s.fold(ctx, o.paths, func(events []*event.Event) error {
 		findings, problem := engine.Process(ctx, events)
@@ -71,7 +73,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		return 0, err
 	}
 	stop()
-	r.unread = s.intake.account.unread()
+	r.unread = s.intake.coverage.unread()
 	r.suppressed = engine.Stats().Suppressed
 	if err := r.close(); err != nil {
 		return 0, err
@@ -79,7 +81,8 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 	// What was learnt is kept only once its findings are out: had they been
 	// lost, another scan would not find them again.
 	if o.baseline != "" {
-		if err := engine.Flush(ctx); err != nil {
+		s.problem(engine.Flush(ctx)) // about some profiles; the others are there
+		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
 		if err := saveBaseline(o.baseline, learnt); err != nil {
@@ -122,7 +125,8 @@ func (s *scanner) fold(ctx context.Context, paths []string, process func([]*even
 		}
 		e, err := r.decode()
 		if err != nil {
-			return fmt.Errorf("a record that could be read once cannot be read again: %w", err)
+			s.problem(fmt.Errorf("a record was readable once only: %w", err))
+			continue
 		}
 		if batch = append(batch, e); len(batch) == batchSize {
 			if err := next(); err != nil {
@@ -134,7 +138,8 @@ func (s *scanner) fold(ctx context.Context, paths []string, process func([]*even
 	return next()
 }
 
-// problem notes what the engine reports, one note for each of its errors.
+// problem notes an error that does not end the scan; one note for each of
+// several that are joined.
 func (s *scanner) problem(err error) {
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
@@ -145,7 +150,7 @@ func (s *scanner) problem(err error) {
 
 // conclude says on w how the scan went, and returns its exit status.
 func (s *scanner) conclude(r *report, w io.Writer) int {
-	a, stats := &s.intake.account, s.engine.Stats()
+	c, stats := &s.intake.coverage, s.engine.Stats()
 	list := func(what string, n *notes) {
 		if n.total == 0 {
 			return
@@ -164,23 +169,23 @@ func (s *scanner) conclude(r *report, w io.Writer) int {
 			fmt.Fprintf(w, "%s; %s\n", r.headline(), r.scope())
 		}
 		fmt.Fprintf(w, "read %s from %s: %s evaluated, %s duplicate, %s late, %s rejected\n",
-			count(a.records, "record"), count(int64(a.files), "file"), digits(stats.Evaluated),
+			count(c.records, "record"), count(int64(c.files), "file"), digits(stats.Evaluated),
 			digits(stats.Duplicate+s.copies), digits(stats.Late), digits(stats.Rejected))
 		if stats.Late > 0 {
 			fmt.Fprintln(w, "late are events older than what the baseline or -warm has seen of the same principal; they were learnt before, or are lost")
 		}
-		list(fmt.Sprintf("skipped %s without a log", count(int64(a.skipped.total), "path")), &a.skipped)
+		list(fmt.Sprintf("skipped %s without a log", count(int64(c.skipped.total), "path")), &c.skipped)
 	}
-	list(count(int64(a.unreadable.total), "record")+" could not be read", &a.unreadable)
-	list(count(int64(a.failed.total), "path")+" could not be read, or not to the end", &a.failed)
+	list(count(int64(c.unreadable.total), "record")+" could not be read", &c.unreadable)
+	list(count(int64(c.failed.total), "path")+" could not be read, or not to the end", &c.failed)
 	list("detection had problems", &s.problems)
 
-	nothing := a.records == 0 && (a.files == 0 || a.unreadable.total > 0)
+	nothing := r.events == 0 && (c.files == s.history || c.unreadable.total > 0)
 	if nothing {
 		fmt.Fprintln(w, "no log was read")
 	}
 	switch {
-	case nothing || a.failed.total > 0 || s.problems.total > 0:
+	case nothing || c.failed.total > 0 || s.problems.total > 0:
 		return statusTrouble
 	case r.failed:
 		return statusFound

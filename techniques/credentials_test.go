@@ -1,0 +1,127 @@
+package techniques
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/detecttest"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+func TestNamesAreNormalised(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		of        string
+		normalise func(string) string
+		in, want  string
+	}{
+		{"function", functionName, "payments", "payments"},
+		{"function", functionName, "payments:live", "payments"},
+		{"function", functionName, "payments:$LATEST", "payments"},
+		{"function", functionName, "arn:aws:lambda:us-east-1:111122223333:function:payments", "payments"},
+		{"function", functionName, "arn:aws-us-gov:lambda:us-gov-west-1:111122223333:function:payments:7", "payments"},
+		{"function", functionName, "111122223333:function:payments", "payments"},
+		{"function", functionName, "", ""},
+
+		{"parameter", parameterName, "password", "password"},
+		{"parameter", parameterName, "/password", "password"},
+		{"parameter", parameterName, "/prod/db/password", "/prod/db/password"},
+		{"parameter", parameterName, "/prod/db/password:3", "/prod/db/password"},
+		{"parameter", parameterName, "/prod/db/password:live", "/prod/db/password"},
+		{"parameter", parameterName, "arn:aws:ssm:us-east-1:111122223333:parameter/password", "password"},
+		{"parameter", parameterName, "arn:aws:ssm:us-east-1:111122223333:parameter/prod/db/password:3", "/prod/db/password"},
+		{"parameter", parameterName, "arn:aws:ssm:us-east-1::parameter/aws/service/ami-amazon-linux-latest/al2023", ""},
+		{"parameter", parameterName, "/aws/service/ami-amazon-linux-latest/al2023", ""},
+		{"parameter", parameterName, "arn:aws:kms:us-east-1:111122223333:key/1", ""},
+		{"parameter", parameterName, "", ""},
+
+		{"secret", secretName, "prod/db", "prod/db"},
+		{"secret", secretName, "my-secret", "my-secret"},
+		{"secret", secretName, "arn:aws:secretsmanager:us-east-1:111122223333:secret:prod/db-AbCdEf", "prod/db"},
+		{"secret", secretName, "arn:aws:secretsmanager:us-east-1:111122223333:secret:prod/db", "prod/db"},
+		{"secret", secretName, "arn:aws:secretsmanager:us-east-1:111122223333:secret:prod-1-db-AbCdEf", "prod-1-db"},
+		{"secret", secretName, "arn:aws:secretsmanager:us-east-1:111122223333:secret:-AbCdEf", "-AbCdEf"},
+		{"secret", secretName, "arn:", ""},
+	}
+	for _, tt := range tests {
+		assert.Equal(t, tt.want, tt.normalise(tt.in), "%s %q", tt.of, tt.in)
+	}
+}
+
+func TestDeniedResource(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ code, message, want string }{
+		{"AccessDenied", "User: x is not authorized to perform: ssm:GetParameter on resource: arn:aws:ssm:::parameter/a because no identity-based policy allows it", "arn:aws:ssm:::parameter/a"},
+		{"AccessDeniedException", "not authorized on resource: prod-db", "prod-db"},
+		{"AccessDenied", "Access Denied", ""},
+		{"AccessDenied", "", ""},
+		{"ParameterNotFound", "no such thing on resource: prod-db", ""},
+		{"", "on resource: prod-db", ""},
+	}
+	for _, tt := range tests {
+		assert.Equal(t, tt.want, deniedResource(&event.Event{ErrorCode: tt.code, ErrorMessage: tt.message}), tt.message)
+	}
+}
+
+func TestManagedInstances(t *testing.T) {
+	t.Parallel()
+	const ec2 = "ec2.amazonaws.com"
+	tests := []struct {
+		e    event.Event
+		want []string
+	}{
+		{event.Event{Source: ec2, Operation: "RunInstances",
+			Request:  `{"instancesSet":{"items":[{"imageId":"ami-1","minCount":2}]}}`,
+			Response: `{"instancesSet":{"items":[{"instanceId":"i-1"},{"instanceId":"i-2"}]}}`}, []string{"i-1", "i-2"}},
+		{event.Event{Source: ec2, Operation: "StopInstances",
+			Request:  `{"instancesSet":{"items":[{"instanceId":"i-1"},{"instanceId":"i-2"}]}}`,
+			Response: `{"instancesSet":{"items":[{"instanceId":"i-3"}]}}`}, []string{"i-1", "i-2"}},
+		{event.Event{Source: ec2, Operation: "ModifyInstanceAttribute", Request: `{"instanceId":"i-1"}`}, []string{"i-1"}},
+		{event.Event{Source: ec2, Operation: "CreateTags",
+			Request: `{"resourcesSet":{"items":[{"resourceId":"vol-1"},{"resourceId":"i-1"},{"resourceId":"i-"}]}}`}, []string{"i-1"}},
+		{event.Event{Source: ec2, Operation: "CreateTags", Request: `{"resourcesSet":"none"}`}, nil},
+	}
+	for _, tt := range tests {
+		assert.Equal(t, tt.want, slices.Collect(managedInstances(&tt.e)), string(tt.e.Request))
+	}
+}
+
+func TestTakesAll(t *testing.T) {
+	t.Parallel()
+	tests := map[event.Raw]bool{
+		`{"filters":[{"key":"tag-key","values":["!none"]}]}`:                                           true,
+		`{"filters":[{"key":"tag-key","values":["!none","!neither"]},{"key":"name","values":["!x"]}]}`: true,
+		`{"filters":[{"key":"tag-key","values":["!none"]},{"key":"name","values":["prod"]}]}`:          false,
+		`{"filters":[{"key":"tag-key","values":[]}]}`:                                                  false,
+		`{"filters":[]}`:           false,
+		`{"secretIdList":["!no"]}`: false,
+		``:                         false,
+	}
+	for request, want := range tests {
+		assert.Equal(t, want, takesAll(&event.Event{Request: request}), string(request))
+	}
+}
+
+// A principal with more habits than are remembered is not reported for them,
+// day after day. (As a scenario, this would make the laws' tests slow.)
+func TestMoreHabitsThanRemembered(t *testing.T) {
+	t.Parallel()
+	s, err := detecttest.Parse(t.Name(), `rule secretsmanager-bulk
+principal eso = role external-secrets session 1717000000 from 198.51.100.40 agent "aws-sdk-go-v2/1.30.3"
+case a large operator
+  day 1-20 06:00 eso secretsmanager:GetSecretValue {"secretId":"prod/service-{n:03}"} times 300
+  expect nothing
+`)
+	require.NoError(t, err)
+	found := run(t, []detect.Detector{secretsmanagerBulk(&Config{})}, s.Cases[0].Events())
+	require.NotEmpty(t, found)
+	for _, f := range found[1:] {
+		if f.ID != found[0].ID { // the first day's
+			assert.Equal(t, detect.Informational, f.Severity, "%s: %s", f.Time, f.Title)
+		}
+	}
+}
