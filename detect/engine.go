@@ -31,7 +31,8 @@ type EngineOptions struct {
 	// each. The default is 262,144.
 	Dedup int
 	// Updates makes Process return later revisions of findings too, each time
-	// further events add to one. Otherwise only the first is returned.
+	// further events add to one. Otherwise only the first is returned, and
+	// those that raise the severity.
 	Updates bool
 }
 
@@ -307,7 +308,7 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 	}
 	s.step.set = s.engine.set
 	s.step.emit = func(f Finding) {
-		if f.Revision == 0 || s.engine.updates {
+		if f.Revision == 0 || f.Raised || s.engine.updates {
 			s.findings = append(s.findings, f)
 		}
 	}

@@ -104,6 +104,45 @@ func TestUpdates(t *testing.T) {
 	}
 }
 
+// A finding keeps the highest severity reported, and whoever did not ask for
+// updates is told when it rises.
+func TestSeverityOfAFinding(t *testing.T) {
+	graded := detect.New(info("graded"), func(p *detect.Pass) {
+		var s detect.Severity
+		if err := s.UnmarshalText([]byte(p.Event.UserAgent)); err == nil {
+			p.ReportAt(s, "", "graded")
+		}
+	})
+	tests := []struct {
+		name     string
+		reported []string
+		updates  bool
+		want     []detect.Severity
+	}{
+		{"a rise is told", []string{"low", "low", "high"}, false, []detect.Severity{detect.Low, detect.High}},
+		{"a fall is not", []string{"high", "low", "info"}, false, []detect.Severity{detect.High}},
+		{"what is weaker replaces nothing", []string{"medium", "low", "medium", "high", "low"}, true, []detect.Severity{detect.Medium, detect.Medium, detect.High}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			en := newEngine(t, newSet(t, graded), nil, &detect.EngineOptions{Updates: tt.updates, Cache: 1, Shards: 1})
+			var got []detect.Severity
+			highest := detect.Silent
+			for i, s := range tt.reported {
+				// Another key in between has the profile saved and loaded.
+				process(t, en, newEvent(100+i, on(1, "10:00:00"), "bob", ""))
+				for _, f := range process(t, en, newEvent(i, on(1, "10:00:00").Add(time.Duration(i)*time.Minute), "alice", s)) {
+					assert.Equal(t, f.Revision > 0 && f.Severity > highest, f.Raised)
+					highest = max(highest, f.Severity)
+					got = append(got, f.Severity)
+				}
+			}
+			assert.Equal(t, tt.want, got)
+			assert.Equal(t, int64(1), en.Stats().Findings)
+		})
+	}
+}
+
 func TestWarm(t *testing.T) {
 	i := info("novel")
 	i.Learn = 14 * day

@@ -42,6 +42,8 @@ type episode struct {
 	named  int64 // the report that gave the finding its id
 	last   int64 // the latest report
 	count  int64
+	// severity is the highest reported.
+	severity Severity
 }
 
 func (ep *episode) covers(t int64, quiet time.Duration) bool {
@@ -53,10 +55,10 @@ func (ep *episode) add(t int64) {
 	ep.count = min(ep.count+1, math.MaxInt32)
 }
 
-// report records a report and returns the episode it belongs to and the number
-// of reports that the episode had before. overflow says that the report was
+// report records a report and returns the episode it belongs to, valid until
+// the next report, and the number of reports that it had before. overflow says that the report was
 // counted under manySubjects instead.
-func (c *episodes) report(rule uint32, subject string, at time.Time, quiet time.Duration) (overflow bool, ep episode, revision int) {
+func (c *episodes) report(rule uint32, subject string, at time.Time, quiet time.Duration) (overflow bool, ep *episode, revision int) {
 	t := at.UnixMilli()
 	i, found := c.find(rule, baseline.Hash(subject))
 	if !found && c.open(rule, t, quiet) >= maxSubjects {
@@ -89,7 +91,7 @@ func (c *episodes) report(rule uint32, subject string, at time.Time, quiet time.
 	}
 	revision = int(into.count)
 	into.add(t)
-	return overflow, *into, revision
+	return overflow, into, revision
 }
 
 // open counts the rule's subjects with an episode that covers t.
@@ -135,7 +137,7 @@ func newEpisodesFeature() *baseline.Of[struct{}] {
 		func(*episodes, *baseline.View) struct{} { return struct{}{} }).On("detect:Episode")
 }
 
-const maxEntryBytes = 4 + 8 + 8*binary.MaxVarintLen64
+const maxEntryBytes = 4 + 8 + 2*(4*binary.MaxVarintLen64+1)
 
 func (c *episodes) Fold(*event.Event, time.Time) {}
 
@@ -161,7 +163,8 @@ func (ep *episode) appendTo(b []byte) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(ep.anchor))
 	b = binary.AppendUvarint(b, uint64(ep.named-ep.anchor))
-	return binary.AppendUvarint(b, uint64(ep.last-ep.anchor))
+	b = binary.AppendUvarint(b, uint64(ep.last-ep.anchor))
+	return append(b, byte(ep.severity))
 }
 
 var errEpisodes = errors.New("malformed episodes")
@@ -214,5 +217,6 @@ func (r *reader) episode() (ep episode) {
 	ep.anchor = int64(r.uvarint(maxMillis))
 	ep.named = ep.anchor + int64(r.uvarint(maxMillis))
 	ep.last = ep.anchor + int64(r.uvarint(maxMillis))
+	ep.severity = Severity(r.uvarint(uint64(Critical)))
 	return ep
 }

@@ -18,6 +18,8 @@ type Finding struct {
 	// finding with a revision above 0 replaces the earlier ones of its ID: it
 	// carries the evidence as it stands now.
 	Revision int `json:"revision,omitempty"`
+	// Raised says that the severity is higher than the earlier revisions'.
+	Raised bool `json:"raised,omitempty"`
 
 	Rule      string    `json:"rule"`
 	Technique Technique `json:"technique"`

@@ -26,7 +26,8 @@ const maxEventIDs = 64
 // Report reports a finding at the rule's severity. The subject says what the
 // finding is about besides the key, such as an address, a bucket or a
 // function; "" is the key itself. A finding stands for all reports about the
-// same subject during the rule's quiet interval.
+// same subject during the rule's quiet interval, at the highest severity among
+// them: less severe ones that follow are only counted.
 func (p *Pass) Report(subject, title string, evidence ...Evidence) {
 	p.ReportAt(p.rule.info.Severity, subject, title, evidence...)
 }
@@ -46,9 +47,15 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 	if overflow {
 		subject = manySubjects
 	}
+	if severity < ep.severity {
+		return // counted; what stands already says more
+	}
+	raised := revision > 0 && severity > ep.severity
+	ep.severity = severity
 	f := Finding{
 		ID:            findingID(p.rule.info.Name, p.key, subject, ep.named),
 		Revision:      revision,
+		Raised:        raised,
 		Rule:          p.rule.info.Name,
 		Technique:     p.rule.info.Technique,
 		Tactic:        p.rule.info.Tactic,

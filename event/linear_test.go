@@ -37,8 +37,8 @@ func TestReadIsLinear(t *testing.T) {
 			assert.LessOrEqual(t, results, int64(len(input)), name)
 			return w.rescanned, results
 		}
-		once, results := work(1 << 20)
-		twice, more := work(2 << 20)
+		once, results := work(1 << 18)
+		twice, more := work(1 << 19)
 		assert.LessOrEqual(t, twice, 3*once+(64<<10), name)
 		assert.LessOrEqual(t, more, 3*results+100, name)
 	}

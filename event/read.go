@@ -15,9 +15,9 @@ import (
 // defaults.
 type ReadOptions struct {
 	// MaxRecord is the size in bytes of the largest record, or wrapper around
-	// records, that is decoded; a larger one is skipped with [ErrTooLarge]. It
-	// bounds the memory that Read needs, which is some four times as much. The
-	// default is 1 MiB, four times what CloudTrail's own delivery allows.
+	// records, that is decoded; a larger one is skipped with [ErrTooLarge]. The
+	// memory that Read needs is a small multiple of it. The default is 1 MiB,
+	// four times as much as CloudTrail hands to other services in one event.
 	MaxRecord int
 	// MaxDepth is how deep a record's values may nest. The default is 64.
 	MaxDepth int

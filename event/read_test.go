@@ -233,6 +233,9 @@ func TestReadFaults(t *testing.T) {
 		{"null element", `[` + a + `,null,` + c + `]`, "a!c", event.ErrNotRecord},
 		{"number element", `[` + a + `,17,` + c + `]`, "a!c", event.ErrNotRecord},
 		{"other object", `[` + a + `,{"hello":"world"},` + c + `]`, "a!c", event.ErrNotRecord},
+		{"envelope without records", file(a, `{"messageType":"DATA_MESSAGE","owner":"x"}`, c), "a!c", event.ErrNotRecord},
+		{"records that are no array", a + `{"Records":null}` + c, "a!c", event.ErrNotRecord},
+		{"records in an unknown wrapper", a + `{"hits":[{"source":` + b + `}]}` + c, "a!bc", event.ErrNotRecord},
 		{"bad time", file(a, broken("2026-01-05T09:00:00Z", "yesterday"), c), "a!c", event.ErrTime},
 		{"time before AWS", file(a, broken("2026-01-05T09:00:00Z", "1970-01-01T00:00:00Z"), c), "a!c", event.ErrTime},
 		{"time far away", file(a, broken("2026-01-05T09:00:00Z", "2206-01-01T00:00:00Z"), c), "a!c", event.ErrTime},
@@ -325,7 +328,7 @@ func TestReadOptions(t *testing.T) {
 		want        string
 		err         error
 	}{
-		{"record of just the size", a, event.ReadOptions{MaxRecord: len(a) + 1}, "a", nil},
+		{"record of just the size", a, event.ReadOptions{MaxRecord: len(a)}, "a", nil},
 		{"record too large", a, event.ReadOptions{MaxRecord: len(a) - 1}, "!", event.ErrTooLarge},
 		{"depth just enough", a, event.ReadOptions{MaxDepth: 2}, "a", nil},
 		{"too deep", a, event.ReadOptions{MaxDepth: 1}, "!", event.ErrTooDeep},

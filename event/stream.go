@@ -25,8 +25,8 @@ type stream struct {
 	decodedAt int64 // its offset
 }
 
-// containers are the names under which envelopes hold an array of records, or
-// of wrappers around them.
+// isContainer reports whether it is under this name that envelopes hold an
+// array of records, or of wrappers around them.
 func isContainer(key string) bool {
 	switch key {
 	case "Records", "records", "Events", "events", "logEvents", "Messages":
@@ -138,8 +138,9 @@ func (s *stream) envelope(w *window, level int) bool {
 	if level > maxWrappers {
 		return s.tooDeep(w)
 	}
+	start := w.offset(w.pos)
 	w.pos++
-	control := false
+	control, found := false, false
 	for first := true; !s.done; first = false {
 		c, ok := w.peek()
 		switch {
@@ -148,6 +149,9 @@ func (s *stream) envelope(w *window, level int) bool {
 			return false
 		case c == '}':
 			w.pos++
+			if !found && !control {
+				s.fail(start, errNoShape)
+			}
 			return true
 		case c == ',' && !first:
 			w.pos++
@@ -159,6 +163,7 @@ func (s *stream) envelope(w *window, level int) bool {
 			return false
 		}
 		if c, _ := w.peek(); c == '[' && isContainer(key) {
+			found = true
 			if !s.array(w, level, control) {
 				return false
 			}

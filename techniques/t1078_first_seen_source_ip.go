@@ -50,7 +50,7 @@ func firstSeenSourceIP(c *Config) detect.Detector {
 			title += ", with a tool new to it"
 			evidence = append(evidence, toolEvidence(p))
 		}
-		if len(c.Networks) > 0 {
+		if c.unknownSource(e) {
 			severity = raised(severity, 1)
 			evidence = append(evidence, outsideEvidence(c, e))
 		}

@@ -118,7 +118,6 @@ func TestACorrectCellPasses(t *testing.T) {
 }
 
 func TestPlantedCellMistakes(t *testing.T) {
-	var kept *event.Event
 	shared := &counter{}
 	var random uint64
 	tests := []struct {
@@ -140,6 +139,7 @@ func TestPlantedCellMistakes(t *testing.T) {
 			}}
 		}},
 		{"keeps the event", 2, func() *counter {
+			var kept *event.Event
 			return &counter{
 				fold: func(c *counter, e *event.Event, _ time.Time) {
 					if c.n++; c.n == 1 {

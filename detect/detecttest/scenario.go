@@ -409,10 +409,13 @@ func (c *Case) build() error {
 		by     *principal
 	}
 	var all []made
+	size := 0
 	for _, call := range c.calls {
-		if len(all)+len(call.days)*call.times > maxEvents {
+		if size += len(call.days) * call.times; size > maxEvents {
 			return &SyntaxError{c.scenario.Name, call.line, fmt.Sprintf("the case has more than %d events", maxEvents)}
 		}
+	}
+	for _, call := range c.calls {
 		for _, day := range call.days {
 			for n := 1; n <= call.times; n++ {
 				t := DayOne.AddDate(0, 0, day-1).Add(call.clock + time.Duration(n-1)*call.every)

@@ -11,8 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/baseline/baselinetest"
 	"github.com/cloudtell/cloudtell/examples/customstore"
 )
+
+func TestContract(t *testing.T) {
+	baselinetest.Store(t, func() (baseline.Store, error) { return customstore.Open(t.TempDir()) })
+}
 
 // TestRestart pins what the kit cannot know: records outlive the process, in one
 // file each, whatever their keys look like, and nothing else is left behind.
