@@ -108,7 +108,7 @@ func (a *AccessLogLine) parse(line string) error {
 	a.Referer = f.quoted(beforeQuote)
 	a.UserAgent = f.quoted(lastQuote)
 	if f.bad || a.Bucket == "" || a.Operation == "" {
-		return fmt.Errorf("%w: not an S3 server access log line", ErrSyntax)
+		return fmt.Errorf("%w: neither JSON nor an S3 server access log line", ErrSyntax)
 	}
 	a.VersionID = f.next()
 	a.HostID = f.next()

@@ -264,6 +264,19 @@ func TestReadFaults(t *testing.T) {
 	}
 }
 
+// TestReadFaultsInARow pins that one fault does not hide the next.
+func TestReadFaultsInARow(t *testing.T) {
+	a, broken := versionFirst("a"), strings.Replace(versionFirst("b"), `"key":"k"`, `"key":k`, 1)
+	for _, tt := range []struct{ name, input, want string }{
+		{"no JSON at the start: lines of an access log", strings.Join([]string{"garbage", broken, a}, "\n"), "!!!"},
+		{"lines after one good", strings.Join([]string{a, broken, broken, `{"x":1}`, a, broken, a}, "\n"), "a!!!a!a"},
+		{"elements", "[" + strings.Join([]string{broken, broken, `{"x":1}`, a, broken, a}, ",") + "]", "!!!a!a"},
+	} {
+		ids, errs := readAll(t, strings.NewReader(tt.input), nil)
+		assert.Equal(t, tt.want, strings.Join(ids, ""), "%s: %v", tt.name, errs)
+	}
+}
+
 func TestReadOffsets(t *testing.T) {
 	a := record("a")
 	for _, tt := range []struct {

@@ -27,7 +27,7 @@ func (s *stream) recover(w *window, fault int64, atFault bool) bool {
 		c := w.text[w.pos]
 		switch {
 		case c == '{' && at > start && w.startsRecord() && w.affords(fault-at):
-			w.unsure = true
+			w.unsure, s.recovering = true, false
 			return false
 		case c == '{' && at > start && at == fault && atFault:
 			w.unsure, s.recovering = true, true
@@ -36,7 +36,7 @@ func (s *stream) recover(w *window, fault int64, atFault bool) bool {
 			quoted = false // a string cannot hold one: this one lacks its end
 			w.pos++
 			if w.ahead("{") && w.affords(fault-at) {
-				w.unsure = true
+				w.unsure, s.recovering = true, false
 				return false
 			}
 			continue

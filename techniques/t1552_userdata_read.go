@@ -1,7 +1,9 @@
 package techniques
 
 import (
+	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
@@ -62,11 +64,11 @@ func userdataRead(c *Config) detect.Detector {
 		Tactic:    detect.CredentialAccess,
 		Severity:  detect.Medium,
 		Events:    []string{"ec2:DescribeInstanceAttribute"},
-		Uses:      []baseline.Feature{userdataReads, ownInstances.earlier, ownInstances.today, networks},
+		Uses:      []baseline.Feature{userdataReads, userdataInstances, ownInstances.earlier, ownInstances.today, networks},
 		Needs:     detect.ManagementEvents,
 		Learn:     learn,
 		Cold:      detect.Low,
-		Quiet:     novelty,
+		Quiet:     day,
 		Benign: []string{
 			"Someone looks into how an instance of another team boots.",
 			"An inventory or migration tool was introduced; if it reads everything, declare it in Config.Scanners.",
@@ -92,11 +94,13 @@ func userdataRead(c *Config) detect.Detector {
 		if p.Event.Denied() {
 			title = "user data of " + shown(instance) + " asked for, and denied"
 		}
-		age := userdataReads.Age(p)
-		p.ReportAt(severity, subjectOf(age, instance), title, detect.Evidence{
-			Name:     "instance whose user data was requested",
-			Observed: shown(instance),
-			Expected: usualReads(reads, age),
+		// One finding for all instances of a day, with those so far.
+		w := ownInstances.unusual(p, userdataInstances.In(p), reads)
+		p.ReportAt(severity, "", title, detect.Evidence{
+			Name:     "instances whose user data was requested within 24 hours, without a habit of it",
+			Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
+			Expected: usualReads(reads, userdataReads.Age(p)),
+			EventIDs: w.EventIDs(),
 		})
 	})
 }
