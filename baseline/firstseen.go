@@ -332,19 +332,33 @@ func (c *firstSeenCell) answer(v *View) Novelty {
 	}
 	const assumed = 4
 	n.Unseen = float64(bits.OnesCount32(fresh)) / float64(bits.OnesCount32(days)+assumed)
-	c.values.visit(v.Event, func(value string) {
-		if n.New || n.Value == value {
-			return
+	if c.values.each == nil { // the common case, without a closure
+		if s := c.values.one(v.Event); s != "" {
+			n = c.judge(n, s)
 		}
-		m := Novelty{Value: value, New: true}
-		if i := c.find(Hash(value)); i >= 0 {
-			m.New = !c.entries[i].established(n.at)
-			m.Days = bits.OnesCount32(c.entries[i].settledDays(n.at.settled))
-		}
-		if n.Value == "" || m.New {
-			n.Value, n.New, n.Days = m.Value, m.New, m.Days
-		}
-	})
+		return n
+	}
+	return c.judgeEach(n, v.Event)
+}
+
+func (c *firstSeenCell) judgeEach(n Novelty, e *event.Event) Novelty {
+	c.values.visit(e, func(value string) { n = c.judge(n, value) })
+	return n
+}
+
+// judge makes an answer about a further value of the event.
+func (c *firstSeenCell) judge(n Novelty, value string) Novelty {
+	if n.New || n.Value == value {
+		return n
+	}
+	isNew, days := true, 0
+	if i := c.find(Hash(value)); i >= 0 {
+		isNew = !c.entries[i].established(n.at)
+		days = bits.OnesCount32(c.entries[i].settledDays(n.at.settled))
+	}
+	if n.Value == "" || isNew {
+		n.Value, n.New, n.Days = value, isNew, days
+	}
 	return n
 }
 

@@ -270,6 +270,7 @@ func TestReadFaultsInARow(t *testing.T) {
 	for _, tt := range []struct{ name, input, want string }{
 		{"no JSON at the start: lines of an access log", strings.Join([]string{"garbage", broken, a}, "\n"), "!!!"},
 		{"lines after one good", strings.Join([]string{a, broken, broken, `{"x":1}`, a, broken, a}, "\n"), "a!!!a!a"},
+		{"lines after garbage", strings.Join([]string{a, "garbage", broken, `{"x":1}`, a}, "\n"), "a!!!a"},
 		{"elements", "[" + strings.Join([]string{broken, broken, `{"x":1}`, a, broken, a}, ",") + "]", "!!!a!a"},
 	} {
 		ids, errs := readAll(t, strings.NewReader(tt.input), nil)

@@ -166,12 +166,21 @@ func (s *stream) stray(w *window) bool {
 		return false
 	}
 	for w.pos++; ; {
-		if i := strings.IndexAny(w.text[w.pos:], "{]"); i >= 0 {
-			w.pos += i
+		i := strings.IndexAny(w.text[w.pos:], "{]\n")
+		if i < 0 {
+			w.pos = len(w.text)
+			if !w.more() {
+				return false
+			}
+			continue
+		}
+		w.pos += i
+		if w.text[w.pos] != '\n' {
 			return false
 		}
-		w.pos = len(w.text)
-		if !w.more() {
+		w.pos++
+		if w.ahead("{") {
+			s.recovering = false // a new line is a new start
 			return false
 		}
 	}
