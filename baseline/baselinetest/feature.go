@@ -14,7 +14,7 @@ import (
 
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/event"
-	"github.com/cloudtell/cloudtell/internal/stream"
+	"github.com/cloudtell/cloudtell/event/eventtest/stream"
 )
 
 // The lines of [baseline.Cell]'s contract.
@@ -223,7 +223,7 @@ func cellOrder(tr *trial) error {
 	}
 	rng := newRand()
 	for range 5 {
-		if err := tr.same(inOrder, tr.folded(stream.Shuffle(rng, tr.given))); err != nil {
+		if err := tr.same(inOrder, tr.folded(stream.Shuffle(rng, tr.given, baseline.Lateness))); err != nil {
 			return fmt.Errorf("in order and out of order %w", err)
 		}
 	}
@@ -264,7 +264,7 @@ func cellEqual(tr *trial) error {
 
 func cellRestores(tr *trial) error {
 	rng := newRand()
-	for _, events := range [][]*event.Event{stream.Shuffle(rng, tr.given), tr.flood[:min(len(tr.flood), 2000)]} {
+	for _, events := range [][]*event.Event{stream.Shuffle(rng, tr.given, baseline.Lateness), tr.flood[:min(len(tr.flood), 2000)]} {
 		original := history{cell: tr.feature.NewCell()}
 		restored := history{cell: tr.feature.NewCell()}
 		for _, e := range events {

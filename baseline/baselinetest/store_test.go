@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -90,7 +90,9 @@ func TestPlantedStoreMistakes(t *testing.T) {
 						c.Keys = append(c.Keys, r.Key)
 						continue
 					}
-					time.Sleep(10 * time.Microsecond)
+					for range 100 {
+						runtime.Gosched() // a moment
+					}
 					r.Version = stored(m, r.Key)
 					if err := m.Save(ctx, []record{r}); err != nil {
 						return err

@@ -16,7 +16,7 @@ import (
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/event"
-	"github.com/cloudtell/cloudtell/internal/stream"
+	"github.com/cloudtell/cloudtell/event/eventtest/stream"
 )
 
 // A law is what every detector keeps, whatever it looks for.
@@ -185,7 +185,7 @@ func shuffled(tr *trial, events []*event.Event) error {
 	}
 	rng := newRand()
 	for range 4 {
-		outOfOrder, err := tr.process(stream.Shuffle(rng, events), 1)
+		outOfOrder, err := tr.process(stream.Shuffle(rng, events, baseline.Lateness), 1)
 		if err != nil {
 			return err
 		}
@@ -420,7 +420,7 @@ func joined(tr *trial, events []*event.Event) error {
 
 func accounted(tr *trial, events []*event.Event) error {
 	rng := newRand()
-	delivered := stream.Shuffle(rng, stream.Duplicate(rng, events))
+	delivered := stream.Shuffle(rng, stream.Duplicate(rng, events), baseline.Lateness)
 	for range len(events) / 10 { // and some that come much too late
 		delivered = append(delivered, events[rng.IntN(len(events))])
 	}

@@ -3,6 +3,7 @@ package detecttest
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -459,6 +460,20 @@ func TestParseIsTheSameEveryTime(t *testing.T) {
 	assert.Equal(t, "echo", a.Rule)
 	assert.Equal(t, "c", a.Cases[0].Name)
 	assert.Equal(t, 5, a.Cases[0].Line)
+}
+
+// The example that README.md begins with is a scenario.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, example, ok := strings.Cut(string(text), "```\n")
+	require.True(t, ok)
+	example, _, ok = strings.Cut(example, "```\n")
+	require.True(t, ok)
+	s, err := Parse("README.md", example)
+	require.NoError(t, err)
+	assert.Len(t, s.Cases, 2)
+	assert.Len(t, s.Cases[0].Events(), 12)
 }
 
 func TestPair(t *testing.T) {

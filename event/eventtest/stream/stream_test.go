@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -51,14 +50,14 @@ func TestRecombine(t *testing.T) {
 
 func TestShuffle(t *testing.T) {
 	given := events(t, 200)
-	got := Shuffle(newRand(), given)
+	got := Shuffle(newRand(), given, 15*time.Minute)
 	assert.ElementsMatch(t, given, got)
 	var latest time.Time
 	disorder := 0
 	for _, e := range got {
 		if e.Time.Before(latest) {
 			disorder++
-			assert.LessOrEqual(t, latest.Sub(e.Time), baseline.Lateness)
+			assert.LessOrEqual(t, latest.Sub(e.Time), 15*time.Minute)
 		} else {
 			latest = e.Time
 		}

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -36,7 +35,7 @@ func Recombine(rng *rand.Rand, events []*event.Event) []*event.Event {
 		case r < 990:
 			t = t.Add(time.Duration(rng.IntN(6*3600)) * time.Second)
 		default:
-			t = t.Add(baseline.Day)
+			t = t.Add(24 * time.Hour)
 		}
 		e := *events[rng.IntN(len(events))]
 		e.ID, e.Time = newID("recombined", strconv.Itoa(i)), t
@@ -45,12 +44,12 @@ func Recombine(rng *rand.Rand, events []*event.Event) []*event.Event {
 	return stream
 }
 
-// Shuffle puts events in an order in which they may be delivered: each up to
-// the allowed lateness after its time.
-func Shuffle(rng *rand.Rand, events []*event.Event) []*event.Event {
+// Shuffle puts events in an order in which they may be delivered: each less
+// than lateness after its time.
+func Shuffle(rng *rand.Rand, events []*event.Event, lateness time.Duration) []*event.Event {
 	delays := make(map[*event.Event]time.Time, len(events))
 	for _, e := range events {
-		delays[e] = e.Time.Add(time.Duration(rng.Int64N(int64(baseline.Lateness))))
+		delays[e] = e.Time.Add(time.Duration(rng.Int64N(int64(lateness))))
 	}
 	stream := slices.Clone(events)
 	slices.SortStableFunc(stream, func(a, b *event.Event) int { return delays[a].Compare(delays[b]) })
@@ -278,8 +277,9 @@ func NewFlood(keyOf func(*event.Event) string, events []*event.Event) *Flood {
 	return f
 }
 
-// Event returns the flood's i-th event, so long after the first. One in four alters all values at once,
-// the others one each, so that the rest is what a rule looks for.
+// Event returns the flood's i-th event, so long after the first. One in four
+// alters all values at once, the others one each, so that the rest is what a
+// rule looks for.
 func (f *Flood) Event(i int, after time.Duration) *event.Event {
 	which := i % len(f.templates)
 	t, free := f.templates[which], f.free[which]
