@@ -311,8 +311,19 @@ func (c *firstSeenCell) answer(v *View) Novelty {
 		settled:    v.settled(),
 		learnUntil: dayOf(v.since) + int32(c.options.Learn/Day),
 	}}
+	c.survey(&n, v.today())
+	if c.values.each == nil { // the common case, without a closure
+		if value := c.values.one(v.Event); value != "" {
+			n = c.judge(n, value)
+		}
+		return n
+	}
+	return c.judgeEach(n, v.Event)
+}
+
+// survey sets what an answer says about all values.
+func (c *firstSeenCell) survey(n *Novelty, today int32) {
 	var days, fresh uint32 // bit i: day settled-1-i had a value; had one of that day only
-	today := v.today()
 	for i := range c.entries {
 		s := &c.entries[i]
 		if c.expired(s, today) {
@@ -330,15 +341,13 @@ func (c *firstSeenCell) answer(v *View) Novelty {
 			n.Known++
 		}
 	}
+	if len(c.entries) >= c.options.Cap {
+		// Values of single days had to make way: only the days since the
+		// oldest one left tell how many there were.
+		days &= 1<<bits.Len32(fresh) - 1
+	}
 	const assumed = 4
 	n.Unseen = float64(bits.OnesCount32(fresh)) / float64(bits.OnesCount32(days)+assumed)
-	if c.values.each == nil { // the common case, without a closure
-		if s := c.values.one(v.Event); s != "" {
-			n = c.judge(n, s)
-		}
-		return n
-	}
-	return c.judgeEach(n, v.Event)
 }
 
 func (c *firstSeenCell) judgeEach(n Novelty, e *event.Event) Novelty {

@@ -182,6 +182,21 @@ func TestFirstSeenFloodKeepsWhatIsNormal(t *testing.T) {
 	assert.Greater(t, n.Unseen, 0.05)
 }
 
+// A key with more new values a day than there is room for forgets them, but not
+// that they came.
+func TestFirstSeenUnseenWhenFull(t *testing.T) {
+	f := baseline.FirstSeen("agent", agent, &baseline.FirstSeenOptions{Cap: 16})
+	h := newHistory(t, f)
+	for d := 1; d <= 25; d++ {
+		h.add(on(d, "10:00:00"), "normal")
+		for i := range 2 {
+			h.add(on(d, "12:00:00"), fmt.Sprint("runner ", d, i))
+		}
+	}
+	n := f.In(h.add(on(26, "12:00:00"), "runner"))
+	assert.GreaterOrEqual(t, n.Unseen, 0.5, "the days since the oldest runner remembered all had one")
+}
+
 func TestFirstSeenExamples(t *testing.T) {
 	f := baseline.FirstSeen("agent", agent, nil)
 	h := newHistory(t, f)

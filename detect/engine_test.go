@@ -210,10 +210,10 @@ func TestFlushSavesWhatHasChanged(t *testing.T) {
 	process(t, en, newEvent(1, on(1, "10:00:00"), "alice", "a"), newEvent(2, on(1, "10:00:00"), "bob", "a"))
 	require.NoError(t, en.Flush(ctx))
 	require.NoError(t, en.Flush(ctx))
-	assert.Equal(t, 1, store.saves, "nothing has changed since")
+	assert.Equal(t, int64(1), store.saves.Load(), "nothing has changed since")
 	process(t, en, newEvent(1, on(1, "10:00:00"), "alice", "a")) // a duplicate
 	require.NoError(t, en.Flush(ctx))
-	assert.Equal(t, 1, store.saves)
+	assert.Equal(t, int64(1), store.saves.Load())
 	process(t, en, newEvent(3, on(1, "10:00:00"), "alice", "a"))
 	require.NoError(t, en.Flush(ctx))
 	assert.Equal(t, int64(3), en.Stats().Saves)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,13 +108,12 @@ type faultyStore struct {
 	baseline.Memory
 	loadErr, saveErr error
 	afterSaving      bool // fail although the records are stored
-	loads, saves     int
+	saves            atomic.Int64
 }
 
 var errDown = errors.New("the store is down")
 
 func (s *faultyStore) Load(ctx context.Context, keys []string) ([]baseline.Record, error) {
-	s.loads++
 	if s.loadErr != nil {
 		return nil, s.loadErr
 	}
@@ -121,7 +121,7 @@ func (s *faultyStore) Load(ctx context.Context, keys []string) ([]baseline.Recor
 }
 
 func (s *faultyStore) Save(ctx context.Context, records []baseline.Record) error {
-	s.saves++
+	s.saves.Add(1)
 	if s.saveErr != nil && !s.afterSaving {
 		return s.saveErr
 	}

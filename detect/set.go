@@ -258,9 +258,6 @@ type step struct {
 	err  error // the first panic
 }
 
-// warm folds an event without detecting.
-func (st *step) warm(p *baseline.Profile, e *event.Event) baseline.Outcome { return p.Fold(e) }
-
 // detect folds an event and runs the rules that want it.
 func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event) baseline.Outcome {
 	outcome := p.Fold(e)

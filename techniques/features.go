@@ -52,13 +52,15 @@ func network(e *event.Event) string {
 	if e.VPCEndpointID != "" && e.IP.IsPrivate() {
 		return e.VPCEndpointID
 	}
-	if e.IP.Is4() {
-		if i := strings.LastIndexByte(e.SourceAddress, '.'); i > 0 {
-			return e.SourceAddress[:i]
-		}
-	}
-	if !e.IP.IsValid() {
+	switch {
+	case !e.IP.IsValid():
 		return ""
+	case e.IP.Is4():
+		address := e.SourceAddress
+		if strings.Contains(address, ":") { // an IPv4 address in IPv6's clothes
+			address = e.IP.String()
+		}
+		return address[:strings.LastIndexByte(address, '.')]
 	}
 	return netip.PrefixFrom(e.IP, 64).Masked().String()
 }

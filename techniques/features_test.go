@@ -15,12 +15,13 @@ import (
 // from makes an event with a source address and, or "", a VPC endpoint.
 func from(source, endpoint string) *event.Event {
 	ip, _ := netip.ParseAddr(source)
-	return &event.Event{SourceAddress: source, IP: ip, VPCEndpointID: endpoint}
+	return &event.Event{SourceAddress: source, IP: ip.Unmap(), VPCEndpointID: endpoint}
 }
 
 func TestNetwork(t *testing.T) {
 	tests := []struct{ name, source, endpoint, want string }{
 		{"IPv4, its /24", "198.51.100.10", "", "198.51.100"},
+		{"IPv4 in IPv6's clothes", "::ffff:198.51.100.10", "", "198.51.100"},
 		{"IPv6, its /64", "2001:db8:1:2:aaaa:bbbb:cccc:dddd", "", "2001:db8:1:2::/64"},
 		{"private, by endpoint", "10.0.0.5", "vpce-1", "vpce-1"},
 		{"private, endpoint not logged", "10.0.0.5", "", "10.0.0"},

@@ -60,11 +60,16 @@ func getObjectOutsideNetworks(c *Config) detect.Detector {
 		if !n.New {
 			severity = severity.Lowered(1)
 		}
-		// A principal seen at ever new networks signs URLs for the world, or
-		// belongs to a traveller. That does not excuse its own calls where the
-		// networks are known.
-		if !configured || presigned(e) {
+		// A principal seen at ever new networks signs URLs for the world, belongs
+		// to a traveller, or runs on a build service. Where the networks are known,
+		// that does not excuse its own calls, but each of its networks proves no
+		// more than the one before.
+		subject := network(e)
+		switch {
+		case !configured || presigned(e):
 			severity = surprise(n, severity)
+		case n.Unseen >= 0.5:
+			severity, subject = severity.Lowered(1), ""
 		}
 		if severity == detect.Silent {
 			return
@@ -73,7 +78,7 @@ func getObjectOutsideNetworks(c *Config) detect.Detector {
 		if configured {
 			expected = "Config.Networks and Config.VPCEndpoints; " + expected
 		}
-		p.ReportAt(severity, network(e), fmt.Sprintf("object of %s read from outside, at %s", bucket, e.SourceAddress), detect.Evidence{
+		p.ReportAt(severity, subject, fmt.Sprintf("object of %s read from outside, at %s", bucket, e.SourceAddress), detect.Evidence{
 			Name:     "source of a successful GetObject",
 			Observed: source(e),
 			Expected: expected,

@@ -24,7 +24,7 @@ func maliciousIP(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if c.Reputation == nil || !e.IP.IsValid() || !e.ReadOnly || !asks(e.Operation) || !e.Succeeded() && !e.Denied() || c.knownSource(e) {
+		if c.Reputation == nil || !e.IP.IsValid() || !e.ReadOnly || !asks(e.Operation) || c.knownSource(e) {
 			return
 		}
 		why := c.Reputation(e.IP)

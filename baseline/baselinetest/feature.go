@@ -74,11 +74,12 @@ type trial struct {
 const floodSize = 10_000
 
 func newTrial(f baseline.Feature, events []*event.Event) (*trial, error) {
-	if f.ID() == "" || f.ID() != f.ID() {
-		return nil, errors.New("the feature's ID is empty, or not the same every time")
+	id, limit := f.ID(), f.MaxBytes()
+	if again := f.ID(); id == "" || id != again {
+		return nil, fmt.Errorf("the feature's ID is %q, and then %q", id, again)
 	}
-	if f.MaxBytes() <= 0 || f.MaxBytes() != f.MaxBytes() {
-		return nil, fmt.Errorf("feature %q: MaxBytes is not positive, or not the same every time", f.ID())
+	if again := f.MaxBytes(); limit <= 0 || limit != again {
+		return nil, fmt.Errorf("feature %q: MaxBytes is %d, and then %d", id, limit, again)
 	}
 	tr := &trial{feature: f, given: slices.Clone(events)}
 	slices.SortStableFunc(tr.given, func(a, b *event.Event) int { return a.Time.Compare(b.Time) })
@@ -148,11 +149,11 @@ func (tr *trial) encode(c baseline.Cell) ([]byte, error) {
 	const prefix = "prefix"
 	b, err := c.AppendBinary([]byte(prefix))
 	if err != nil {
-		return nil, fmt.Errorf("AppendBinary: %w", err)
+		return nil, fmt.Errorf("encode: %w", err)
 	}
 	b, ok := bytes.CutPrefix(b, []byte(prefix))
 	if !ok {
-		return nil, errors.New("AppendBinary does not append")
+		return nil, errors.New("what was there before AppendBinary is gone")
 	}
 	if len(b) > tr.feature.MaxBytes() {
 		return nil, fmt.Errorf("%d bytes, over MaxBytes of %d", len(b), tr.feature.MaxBytes())
@@ -281,7 +282,7 @@ func cellRestores(tr *trial) error {
 			// The bytes are not the cell's to keep.
 			given := bytes.Clone(b)
 			if err := restored.cell.UnmarshalBinary(given); err != nil {
-				return fmt.Errorf("UnmarshalBinary: %w", err)
+				return fmt.Errorf("decode: %w", err)
 			}
 			clear(given)
 			if err := tr.same(original.cell, restored.cell); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -118,7 +119,12 @@ func TestACorrectCellPasses(t *testing.T) {
 }
 
 func TestPlantedCellMistakes(t *testing.T) {
-	shared := &counter{}
+	var mu sync.Mutex // so that not the race detector finds the mistake
+	shared := &counter{fold: func(c *counter, _ *event.Event, _ time.Time) {
+		mu.Lock()
+		defer mu.Unlock()
+		c.n++
+	}}
 	var random uint64
 	tests := []struct {
 		name string

@@ -71,7 +71,7 @@ func load(s baseline.Store, key string) (baseline.Record, error) {
 		return baseline.Record{}, err
 	}
 	if len(records) != 1 || records[0].Key != key {
-		return baseline.Record{}, fmt.Errorf("Load of %q returned %d records, or another's", key, len(records))
+		return baseline.Record{}, fmt.Errorf("load of %q returned %d records, or another's", key, len(records))
 	}
 	return records[0], nil
 }
@@ -102,7 +102,7 @@ func save(s baseline.Store, records ...baseline.Record) error { return s.Save(ba
 func conflict(err error, keys ...string) error {
 	var c *baseline.ConflictError
 	if !errors.As(err, &c) {
-		return fmt.Errorf("Save returned %v; want a *ConflictError that names %q", err, keys)
+		return fmt.Errorf("save returned %v; want a *ConflictError that names %q", err, keys)
 	}
 	if got := slices.Sorted(slices.Values(c.Keys)); !slices.Equal(got, slices.Sorted(slices.Values(keys))) {
 		return fmt.Errorf("the conflict names %q; want %q", c.Keys, keys)
@@ -246,7 +246,7 @@ func storeTearsNothing(s baseline.Store) error {
 					return fmt.Errorf("a record that was stored: %w", err)
 				}
 			case err == nil:
-				return fmt.Errorf("Save succeeded, but %q is loaded as version %d", r.Key, r.Version)
+				return fmt.Errorf("save succeeded, but %q is loaded as version %d", r.Key, r.Version)
 			case r.Version == uint64(stored[k]) && (stored[k] == 0 && r.Data == nil || bytes.Equal(r.Data, body(k, lastOf(r.Data)))):
 				if again != nil {
 					return fmt.Errorf("a record that was untouched: %w", again)
@@ -341,11 +341,11 @@ func storeCancels(s baseline.Store) error {
 		want error
 	}{{cancelled, context.Canceled}, {expired, context.DeadlineExceeded}} {
 		if _, err := s.Load(c.ctx, []string{"k"}); !errors.Is(err, c.want) && !errors.Is(err, cause) {
-			return fmt.Errorf("Load returned %v; want one that wraps %v", err, c.want)
+			return fmt.Errorf("load returned %v; want one that wraps %v", err, c.want)
 		}
 		err := s.Save(c.ctx, []baseline.Record{{Key: "k", Version: 1, Data: []byte("new")}})
 		if !errors.Is(err, c.want) && !errors.Is(err, cause) {
-			return fmt.Errorf("Save returned %v; want one that wraps %v", err, c.want)
+			return fmt.Errorf("save returned %v; want one that wraps %v", err, c.want)
 		}
 		if expect(s, "k", 1, []byte("old")) != nil {
 			if err := expect(s, "k", 2, []byte("new")); err != nil {
@@ -363,7 +363,7 @@ func storeSpares(s baseline.Store) error {
 		return err
 	}
 	if !slices.Equal(keys, []string{"b", "a"}) {
-		return fmt.Errorf("Load changed its keys to %q", keys)
+		return fmt.Errorf("load changed its keys to %q", keys)
 	}
 	records := []baseline.Record{{Key: "b", Data: []byte("2")}, {Key: "a", Data: []byte("1")}, {Key: "b", Data: []byte("3")}}
 	if err := conflict(s.Save(background, records), "b"); err != nil {
@@ -371,7 +371,7 @@ func storeSpares(s baseline.Store) error {
 	}
 	for i, want := range []baseline.Record{{Key: "b", Data: []byte("2")}, {Key: "a", Data: []byte("1")}, {Key: "b", Data: []byte("3")}} {
 		if r := records[i]; r.Key != want.Key || r.Version != 0 || !bytes.Equal(r.Data, want.Data) {
-			return fmt.Errorf("Save changed its record %d to %q, version %d, %s", i, r.Key, r.Version, show(r.Data))
+			return fmt.Errorf("save changed its record %d to %q, version %d, %s", i, r.Key, r.Version, show(r.Data))
 		}
 	}
 	if err := errors.Join(expect(s, "a", 1, []byte("1")), expect(s, "b", 1, []byte("2"))); err != nil {
@@ -379,7 +379,7 @@ func storeSpares(s baseline.Store) error {
 	}
 	for _, empty := range [][]string{nil, {}} {
 		if got, err := s.Load(background, empty); err != nil || len(got) != 0 {
-			return fmt.Errorf("Load of no keys returned %d records and %v", len(got), err)
+			return fmt.Errorf("load of no keys returned %d records and %v", len(got), err)
 		}
 	}
 	return errors.Join(save(s), s.Save(background, []baseline.Record{}))
