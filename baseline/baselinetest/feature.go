@@ -68,7 +68,7 @@ func Feature(t *testing.T, f baseline.Feature, events []*event.Event) {
 type trial struct {
 	feature baseline.Feature
 	given   []*event.Event // in the order of time
-	flood   []*event.Event
+	flood   func() []*event.Event
 }
 
 const floodSize = 10_000
@@ -83,20 +83,19 @@ func newTrial(f baseline.Feature, events []*event.Event) (*trial, error) {
 	}
 	tr := &trial{feature: f, given: slices.Clone(events)}
 	slices.SortStableFunc(tr.given, func(a, b *event.Event) int { return a.Time.Compare(b.Time) })
-	if fl := stream.NewFlood(func(e *event.Event) string { return e.Principal.Key }, tr.given); fl != nil {
-		for i := range floodSize {
-			tr.flood = append(tr.flood, fl.Event(i, time.Duration(i)*time.Minute))
-		}
-	}
+	unasked := func(*event.Event) bool { return false }
 	// A cell sees only what its feature asks for.
 	if s, ok := f.(interface{ Events() []string }); ok {
 		index, err := event.NewIndex(s.Events())
 		if err != nil {
 			return nil, err
 		}
-		unasked := func(e *event.Event) bool { return len(index.Lookup(e)) == 0 }
-		tr.given, tr.flood = slices.DeleteFunc(tr.given, unasked), slices.DeleteFunc(tr.flood, unasked)
+		unasked = func(e *event.Event) bool { return len(index.Lookup(e)) == 0 }
 	}
+	tr.flood = sync.OnceValue(func() []*event.Event {
+		return slices.DeleteFunc(hostile(events), unasked)
+	})
+	tr.given = slices.DeleteFunc(tr.given, unasked)
 	if len(tr.given) == 0 {
 		return nil, fmt.Errorf("feature %q: there are no events for it", f.ID())
 	}
@@ -106,6 +105,17 @@ func newTrial(f baseline.Feature, events []*event.Event) (*trial, error) {
 		return nil, fmt.Errorf("feature %q: the events leave it empty, so that it cannot be tried on them", f.ID())
 	}
 	return tr, nil
+}
+
+// hostile returns a flood of events like those given.
+func hostile(events []*event.Event) []*event.Event {
+	var flood []*event.Event
+	if f := stream.NewFlood(func(e *event.Event) string { return e.Principal.Key }, events); f != nil {
+		for i := range floodSize {
+			flood = append(flood, f.Event(i, time.Duration(i)*time.Minute))
+		}
+	}
+	return flood
 }
 
 // fresh returns the trial with given events of its own, so that a cell that
@@ -233,7 +243,7 @@ func cellOrder(tr *trial) error {
 
 func cellBounded(tr *trial) error {
 	h := history{cell: tr.feature.NewCell()}
-	for batch := range slices.Chunk(tr.flood, 500) {
+	for batch := range slices.Chunk(tr.flood(), 500) {
 		h.fold(batch...)
 		if _, err := tr.encode(h.cell); err != nil {
 			return fmt.Errorf("in a flood of hostile values: %w", err)
@@ -243,7 +253,7 @@ func cellBounded(tr *trial) error {
 }
 
 func cellEqual(tr *trial) error {
-	for _, events := range [][]*event.Event{tr.given, tr.flood[:min(len(tr.flood), 2000)]} {
+	for _, events := range [][]*event.Event{tr.given, tr.flood()[:min(len(tr.flood()), 2000)]} {
 		c := tr.folded(events)
 		once, err := tr.encode(c)
 		if err != nil {
@@ -265,7 +275,7 @@ func cellEqual(tr *trial) error {
 
 func cellRestores(tr *trial) error {
 	rng := newRand()
-	for _, events := range [][]*event.Event{stream.Shuffle(rng, tr.given, baseline.Lateness), tr.flood[:min(len(tr.flood), 2000)]} {
+	for _, events := range [][]*event.Event{stream.Shuffle(rng, tr.given, baseline.Lateness), tr.flood()[:min(len(tr.flood()), 2000)]} {
 		original := history{cell: tr.feature.NewCell()}
 		restored := history{cell: tr.feature.NewCell()}
 		for _, e := range events {
@@ -376,7 +386,7 @@ func (tr *trial) refuses(data []byte) (err error) {
 		return fmt.Errorf("accepted, but saved and loaded %w", err)
 	}
 	h.fold(tr.given...)
-	h.fold(tr.flood[:min(len(tr.flood), 50)]...)
+	h.fold(tr.flood()[:min(len(tr.flood()), 50)]...)
 	if _, err := tr.encode(h.cell); err != nil {
 		return fmt.Errorf("accepted, but later: %w", err)
 	}
