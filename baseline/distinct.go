@@ -13,7 +13,7 @@ import (
 )
 
 // Distinct counts the different values that value takes on a key's events
-// ("" is none) within a sliding window, from one second to 30 days. The window
+// ("" is none) within a sliding window, from one minute to 30 days. The window
 // slides in steps of a sixteenth of its length, or a little more when it is
 // shorter than ten minutes, and never spans more than its length.
 //
@@ -31,7 +31,7 @@ func DistinctEach(name string, each func(*event.Event) iter.Seq[string], cap int
 
 func newDistinct(name string, vs values, cap int, window time.Duration) *Of[Window] {
 	cap = clamp(cap, 2, 1024)
-	window = clamp(window, time.Second, 30*Day)
+	window = clamp(window, time.Minute, 30*Day)
 	g := newGrid(window)
 	return &Of[Window]{
 		id:       fmt.Sprintf("distinct/1 %s cap=%d window=%v", name, cap, window),

@@ -20,6 +20,9 @@
 // what is learnt by the day counts only days that had ended [Lateness] before
 // the event.
 //
+// The functions given to features see whatever the logs hold. They are called
+// from many goroutines, must not modify or keep the event, and must not panic.
+//
 // # Testing
 //
 // Package baselinetest holds stores and features to their contracts.

@@ -17,9 +17,9 @@ import (
 // field, mean the defaults.
 type FirstSeenOptions struct {
 	// Cap is the number of values remembered, from 4 to 1024. When it is
-	// exceeded, unestablished values that were seen least recently go first; a
-	// quarter of the room is always theirs, so a flood of new values cannot
-	// displace what is normal. The default is 64.
+	// exceeded, values seen on fewer than three days go first, the least recent
+	// of them before others; a quarter of the room is always theirs. So a flood
+	// of new values cannot displace what is regular. The default is 64.
 	Cap int
 	// Retain is how long a value that is not seen again stays remembered, in
 	// whole days up to 31. The default is 30 days.

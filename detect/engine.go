@@ -462,6 +462,10 @@ func (s *shard) save(ctx context.Context, keys []cacheKey) error {
 			return errors.Join(errs...)
 		}
 	}
+	if conflict != nil {
+		// Events of the profiles about to be dropped may come again.
+		s.seen = newIDSet(s.seen.size)
+	}
 	for i, k := range saved {
 		if conflict != nil && slices.Contains(conflict.Keys, records[i].Key) {
 			s.cache.remove(k)

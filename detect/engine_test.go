@@ -331,7 +331,8 @@ func TestConflict(t *testing.T) {
 	ctx := context.Background()
 	var store baseline.Memory
 	en := newEngine(t, newSet(t, echo(info("echo"))), &store, &detect.EngineOptions{Shards: 1})
-	process(t, en, newEvent(1, on(1, "10:00:00"), "alice", "a"), newEvent(2, on(1, "10:00:00"), "bob", "a"))
+	lost := newEvent(1, on(1, "10:50:00"), "alice", "b")
+	process(t, en, lost, newEvent(2, on(1, "10:00:00"), "bob", "a"))
 
 	other := newEngine(t, newSet(t, echo(info("echo"))), &store, nil)
 	process(t, other, newEvent(3, on(1, "11:00:00"), "alice", "a"))
@@ -347,6 +348,7 @@ func TestConflict(t *testing.T) {
 
 	process(t, en, newEvent(4, on(1, "11:01:00"), "alice", "a"))
 	require.NoError(t, en.Flush(ctx), "the other writer's profile was loaded")
+	assert.Len(t, process(t, en, lost), 1, "what was lost with the profile can be given again")
 }
 
 func TestCancelledContext(t *testing.T) {

@@ -177,6 +177,8 @@ func check(i *Info) error {
 		return errors.New("the severity is silent or unknown")
 	case i.Quiet < 0 || i.Learn < 0 || i.LearnDays < 0 || i.LearnDays > 30:
 		return errors.New("a duration is negative, or LearnDays is over 30")
+	case i.Learn > 0 && len(i.Uses) == 0:
+		return errors.New("it learns, but uses no feature")
 	case slices.Contains(i.Uses, nil):
 		return errors.New("a feature is nil")
 	}

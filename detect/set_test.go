@@ -47,6 +47,7 @@ func TestNewSetRefuses(t *testing.T) {
 		{"a negative quiet", with(func(i *detect.Info) { i.Quiet = -1 }), detect.ErrDetector},
 		{"a negative learning period", with(func(i *detect.Info) { i.Learn = -1 }), detect.ErrDetector},
 		{"more learning days than are remembered", with(func(i *detect.Info) { i.LearnDays = 31 }), detect.ErrDetector},
+		{"learning without a feature", with(func(i *detect.Info) { i.Learn = 14 * day }), detect.ErrDetector},
 		{"a nil feature", with(func(i *detect.Info) { i.Uses = []baseline.Feature{nil} }), detect.ErrDetector},
 		{"bad event patterns", with(func(i *detect.Info) { i.Events = []string{"GetObject"} }), detect.ErrDetector},
 		{"a scope without name", scope("", detect.ByAccount.Key), detect.ErrDetector},
