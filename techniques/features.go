@@ -22,13 +22,15 @@ const (
 	novelty = 7 * day
 )
 
-// networks remembers where a principal's successful calls come from.
+// networks remembers where a principal's successful calls come from. A build
+// service may bring twenty new ones a day, and some days of them must be kept to
+// see that.
 var networks = baseline.FirstSeen("network", func(e *event.Event) string {
 	if !direct(e) || !e.Succeeded() {
 		return ""
 	}
 	return network(e)
-}, nil)
+}, &baseline.FirstSeenOptions{Cap: 128})
 
 // tools remembers the families of software a principal uses.
 var tools = baseline.FirstSeen("tool", func(e *event.Event) string {
