@@ -55,8 +55,17 @@ type Info struct {
 	Uses []baseline.Feature
 	// Scope says what the rule is about. Nil means [ByPrincipal].
 	Scope *Scope
-	// Needs is the logging without which the rule is blind.
+	// Needs is the logging that the rule looks at. Without any of it the rule is
+	// blind, without some of it half blind.
 	Needs Telemetry
+	// Hook names what the rule's configuration must provide for the rule to
+	// speak at all, such as "Config.Locate"; "" if nothing.
+	Hook string
+	// Threshold is the amount that findings turn on, for rules that count.
+	Threshold Threshold
+	// AboutSource says that findings are about the source address itself: whatever
+	// else comes from there in those hours belongs to the same story.
+	AboutSource bool
 
 	// Learn is how long the features must have been learning about a key
 	// before the rule's findings count in full, and LearnDays on how many days
@@ -79,21 +88,26 @@ type Info struct {
 	Mitigations []string
 }
 
+// A Threshold is an amount that has to be reached for a finding. The zero value
+// is none.
+type Threshold struct {
+	// Of says what is counted, with its window: "different instances within 24
+	// hours".
+	Of string `json:"of"`
+	// Value is what has to be reached.
+	Value int `json:"value"`
+	// Min and Max bound what Value may be set to: below Min the rule would
+	// mean nothing, above Max its features cannot count.
+	Min int `json:"min"`
+	Max int `json:"max"`
+}
+
 func (i *Info) scope() *Scope {
 	if i.Scope == nil {
 		return ByPrincipal
 	}
 	return i.Scope
 }
-
-// Telemetry names a kind of logging that an account has switched on or not.
-type Telemetry string
-
-// The kinds of logging that rules need.
-const (
-	ManagementEvents Telemetry = "CloudTrail management events"
-	S3DataEvents     Telemetry = "CloudTrail S3 data events, or S3 server access logs"
-)
 
 // A Scope says what a detector is about: which key an event is remembered
 // under. Scopes are compared by pointer, so declare each once.

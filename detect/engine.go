@@ -104,11 +104,13 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 	en := &Engine{set: set, store: store, updates: o.Updates, seed: maphash.MakeSeed()}
 	en.stats.Suppressed = make(map[string]int64)
 	for range n {
-		en.shards = append(en.shards, &shard{
+		s := &shard{
 			engine: en,
 			cache:  newCache(max(1, cmp.Or(o.Cache, 100_000)/n)),
 			seen:   newIDSet(max(1, cmp.Or(o.Dedup, 1<<18)/n)),
-		})
+		}
+		s.step = step{set: set, emit: s.keep}
+		en.shards = append(en.shards, s)
 	}
 	return en, nil
 }
@@ -205,6 +207,11 @@ func (en *Engine) route(events []*event.Event) {
 	}
 }
 
+// shardOf returns the shard that owns a key.
+func (en *Engine) shardOf(key string) *shard {
+	return en.shards[maphash.String(en.seed, key)%uint64(len(en.shards))]
+}
+
 // each runs f for every shard at once.
 func (en *Engine) each(f func(*shard)) {
 	if len(en.shards) == 1 {
@@ -298,6 +305,13 @@ type task struct {
 	mark  mark
 }
 
+// keep takes in what the rules report.
+func (s *shard) keep(f Finding) {
+	if f.Revision == 0 || f.Raised || s.engine.updates {
+		s.findings = append(s.findings, f)
+	}
+}
+
 func (s *shard) process(ctx context.Context, detecting bool) {
 	if len(s.tasks) == 0 {
 		return
@@ -305,12 +319,6 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 	var errs []error
 	if err := s.load(ctx); err != nil {
 		errs = append(errs, err)
-	}
-	s.step.set = s.engine.set
-	s.step.emit = func(f Finding) {
-		if f.Revision == 0 || f.Raised || s.engine.updates {
-			s.findings = append(s.findings, f)
-		}
 	}
 	for i := range s.tasks {
 		t := &s.tasks[i]
@@ -344,7 +352,7 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 		errs = append(errs, s.step.err)
 		s.step.err = nil
 	}
-	s.step.pass = Pass{}
+	s.step.close()
 	if err := s.evict(ctx); err != nil {
 		errs = append(errs, err)
 	}

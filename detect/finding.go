@@ -51,6 +51,12 @@ type Finding struct {
 	Evidence []Evidence `json:"evidence"`
 	// Learned says how much was known when the finding was made.
 	Learned Learned `json:"learned,omitzero"`
+	// Checks are the conditions that the rule looked at: what it required and
+	// found, and the guards that did not apply.
+	Checks []Check `json:"checks,omitempty"`
+	// AboutSource says that the finding is about the source address itself: see
+	// [Info].
+	AboutSource bool `json:"about_source,omitempty"`
 
 	// Benign, Respond and Mitigations are the rule's.
 	Benign      []string `json:"benign,omitempty"`

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -18,6 +19,7 @@ type Pass struct {
 	rule     *rule
 	emit     func(Finding)
 	suppress []Suppression
+	checks   []Check // that the rule has made so far
 }
 
 // maxEventIDs bounds a finding's list of event ids.
@@ -36,11 +38,15 @@ func (p *Pass) Report(subject, title string, evidence ...Evidence) {
 // in weight. [Silent] reports nothing.
 func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Evidence) {
 	learned := p.rule.learned(p)
-	if !learned.Mature {
-		severity = min(severity, p.rule.info.Cold)
-	}
 	if severity == Silent {
+		p.Require("the evidence weighs enough to be told", false)
 		return
+	}
+	if !learned.Mature {
+		if severity = min(severity, p.rule.info.Cold); severity == Silent {
+			p.Require(p.rule.patience(), false)
+			return
+		}
 	}
 	e := p.Event
 	overflow, ep, revision := p.episodes.report(p.rule.hash, subject, e.Time, p.rule.quiet)
@@ -75,6 +81,8 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 		Last:          time.UnixMilli(ep.last).UTC(),
 		Evidence:      evidence,
 		Learned:       learned,
+		Checks:        append([]Check(nil), p.checks...),
+		AboutSource:   p.rule.info.AboutSource,
 		Benign:        p.rule.info.Benign,
 		Respond:       p.rule.info.Respond,
 		Mitigations:   p.rule.info.Mitigations,
@@ -97,6 +105,11 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 		}
 	}
 	p.emit(f)
+}
+
+// patience is the condition under which the rule speaks in full.
+func (r *rule) patience() string {
+	return fmt.Sprintf("%g days of learning, %d of them active, before which the rule is silent", r.info.Learn.Hours()/24, r.learnDays)
 }
 
 // learned returns how much the least experienced of the rule's features knows.

@@ -224,11 +224,10 @@ func (s *Set) MaxBytes(scope *Scope) int {
 // that panics does not stop the others; the panic is returned as a
 // [*PanicError] together with the new record.
 func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit func(Finding)) ([]byte, error) {
-	i := slices.IndexFunc(s.groups, func(g *group) bool { return g.scope == scope })
-	if i < 0 {
-		return nil, fmt.Errorf("detect: scope %q is not in use", scope.Name)
+	g, err := s.groupOf(scope)
+	if err != nil {
+		return nil, err
 	}
-	g := s.groups[i]
 	profile, err := g.layout.Decode(record)
 	if err != nil {
 		return nil, err
@@ -252,6 +251,15 @@ func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit fun
 	return record, st.err
 }
 
+func (s *Set) groupOf(scope *Scope) (*group, error) {
+	for _, g := range s.groups {
+		if g.scope == scope {
+			return g, nil
+		}
+	}
+	return nil, fmt.Errorf("detect: scope %q is not in use", scope.Name)
+}
+
 // A step evaluates events one at a time. One goroutine owns it.
 type step struct {
 	set  *Set
@@ -270,27 +278,36 @@ func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event
 	if len(rules) == 0 {
 		return outcome
 	}
+	st.open(g, key, p, e)
+	for _, i := range rules {
+		st.run(&g.rules[i])
+	}
+	return outcome
+}
+
+// open makes the pass for an event that the profile has folded.
+func (st *step) open(g *group, key string, p *baseline.Profile, e *event.Event) {
 	st.pass = Pass{
 		View:     *p.View(e),
 		key:      key,
 		episodes: p.Cell(g.episodes).(*episodes),
 		emit:     st.emit,
 		suppress: st.set.suppressions,
+		checks:   st.pass.checks,
 	}
-	for _, i := range rules {
-		st.pass.rule = &g.rules[i]
-		st.run()
-	}
-	return outcome
 }
 
-func (st *step) run() {
+// close lets go of the event.
+func (st *step) close() { st.pass = Pass{checks: st.pass.checks[:0]} }
+
+func (st *step) run(r *rule) {
+	st.pass.rule, st.pass.checks = r, st.pass.checks[:0]
 	defer func() {
 		if v := recover(); v != nil && st.err == nil {
-			st.err = &PanicError{Rule: st.pass.rule.info.Name, EventID: st.pass.Event.ID, Value: v, Stack: debug.Stack()}
+			st.err = &PanicError{Rule: r.info.Name, EventID: st.pass.Event.ID, Value: v, Stack: debug.Stack()}
 		}
 	}()
-	st.pass.rule.detector.Detect(&st.pass)
+	r.detector.Detect(&st.pass)
 }
 
 // A PanicError says that a detector panicked on an event. The other detectors

@@ -1,6 +1,8 @@
 package techniques
 
 import (
+	"fmt"
+
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/event"
 )
@@ -43,7 +45,8 @@ var rules = []func(*Config) detect.Detector{
 
 // All returns all detectors. A nil config means that nothing is known about
 // the organisation. To use some of them only, select by their Info. The config
-// must not be modified afterwards.
+// must not be modified afterwards. The error names what in it cannot be: a
+// scanner that would be everyone, a threshold of no rule or out of its range.
 func All(c *Config) ([]detect.Detector, error) {
 	if c == nil {
 		c = &Config{}
@@ -51,9 +54,22 @@ func All(c *Config) ([]detect.Detector, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
+	own := *c
+	own.places = newPlaces(&own)
 	detectors := make([]detect.Detector, len(rules))
+	thresholds := make(map[string]detect.Threshold)
 	for i, rule := range rules {
-		detectors[i] = complete(c, rule(c))
+		detectors[i] = complete(&own, rule(&own))
+		info := detectors[i].Info()
+		thresholds[info.Name] = info.Threshold
+	}
+	for rule, value := range c.Thresholds {
+		switch t := thresholds[rule]; {
+		case t.Max == 0:
+			return nil, fmt.Errorf("techniques: threshold of %q: no rule of that name has one", rule)
+		case value < t.Min || value > t.Max:
+			return nil, fmt.Errorf("techniques: threshold of %q is %d; from %d to %d is possible", rule, value, t.Min, t.Max)
+		}
 	}
 	return detectors, nil
 }
@@ -68,7 +84,10 @@ func complete(c *Config, d detect.Detector) detect.Detector {
 		return detect.New(info, d.Detect)
 	}
 	return detect.New(info, func(p *detect.Pass) {
-		if p.Event.ViaService() || p.Event.Principal.Kind == event.ServiceRole || c.declaredScanner(p.Event) {
+		e := p.Event
+		if p.Excuse("AWS made the call, for itself or for the principal", e.ViaService()) ||
+			p.Excuse("the principal is a service-linked role", e.Principal.Kind == event.ServiceRole) ||
+			p.Excuse("the principal is a declared scanner at its place", c.declaredScanner(e)) {
 			return
 		}
 		d.Detect(p)

@@ -94,7 +94,13 @@ func catalogue(detectors []detect.Detector) string {
 		row(&b, "severity", i.Severity.String())
 		row(&b, "learns", learning(i))
 		row(&b, "events", cmp.Or(strings.Join(i.Events, ", "), "all"))
-		row(&b, "needs", string(i.Needs))
+		row(&b, "needs", i.Needs.String())
+		if i.Hook != "" {
+			row(&b, "silent without", i.Hook)
+		}
+		if t := i.Threshold; t.Max > 0 {
+			row(&b, "threshold", fmt.Sprintf("%d %s; %d to %d is possible", t.Value, t.Of, t.Min, t.Max))
+		}
 		row(&b, "one finding", "per "+scopeName(i)+" and subject in "+span(cmp.Or(i.Quiet, day)))
 		b.WriteString("\nHarmless causes:\n\n")
 		list(&b, "- ", i.Benign)

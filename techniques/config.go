@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -41,11 +42,31 @@ type Config struct {
 	// such as posture scanners. From their expected source, they are not
 	// reported.
 	Scanners []Scanner `json:"scanners,omitempty"`
+	// Thresholds sets what rules have to count before they speak, by rule: see
+	// [detect.Info]. Rules that are not named keep their own.
+	Thresholds map[string]int `json:"thresholds,omitempty"`
 	// Reputation says why an address has a bad reputation, or "" if it has
 	// none. It is called from many goroutines for every call of a principal,
 	// must be fast, and must give the same answer for the same address as long
 	// as a baseline lives. Nil: unknown.
 	Reputation func(netip.Addr) string `json:"-"`
+	// Locate says where an address is and whose. It is called like Reputation,
+	// and must be as fast and as constant. Nil: unknown, and rules about
+	// countries and providers are silent.
+	Locate func(netip.Addr) Location `json:"-"`
+
+	places *places // what is remembered about locations
+}
+
+// A Location is where an address is, as a GeoIP database says. What is not
+// known is zero.
+type Location struct {
+	ASN     string `json:"asn"`     // the autonomous system, "AS16509": who runs the network
+	Country string `json:"country"` // ISO 3166-1 alpha-2, "DE"
+	City    string `json:"city"`
+	// Hosting reports that the network belongs to a hosting provider, VPN or
+	// anonymiser rather than to people's access networks.
+	Hosting bool `json:"hosting"`
 }
 
 // A Scanner is a principal declared to be a scanner.
@@ -64,6 +85,23 @@ func (c *Config) validate() error {
 		}
 	}
 	return nil
+}
+
+// threshold returns a rule's threshold: its own, or what the organisation set.
+func (c *Config) threshold(rule string, t detect.Threshold) detect.Threshold {
+	if v, ok := c.Thresholds[rule]; ok {
+		t.Value = v
+	}
+	return t
+}
+
+// locate returns where an event comes from; the zero Location if that is not
+// known.
+func (c *Config) locate(e *event.Event) Location {
+	if c.Locate == nil || !e.IP.IsValid() {
+		return Location{}
+	}
+	return c.Locate(e.IP)
 }
 
 // knownSource reports whether an event comes from the organisation's networks

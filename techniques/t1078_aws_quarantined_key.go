@@ -27,7 +27,7 @@ func awsQuarantinedKey(*Config) detect.Detector {
 		Severity:  detect.Critical,
 		Events:    []string{"iam:AttachUserPolicy", "iam:AttachRolePolicy", "iam:PutUserPolicy"},
 		Scope:     byPolicyAccount,
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementWrites,
 		Quiet:     novelty,
 		Benign: []string{
 			"A responder attaches the policy by hand to hold an identity; then the caller is a person of yours.",

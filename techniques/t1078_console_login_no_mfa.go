@@ -17,7 +17,7 @@ func consoleLoginNoMFA(c *Config) detect.Detector {
 		Severity:  detect.Medium,
 		Events:    []string{"signin:ConsoleLogin"},
 		Uses:      []baseline.Feature{networks},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementWrites,
 		Quiet:     day,
 		Benign: []string{
 			"A user who has not set up MFA yet: true, and still to be mended.",

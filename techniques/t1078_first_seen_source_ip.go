@@ -15,13 +15,14 @@ func firstSeenSourceIP(c *Config) detect.Detector {
 			"Stolen credentials are used from where their thief is. Addresses count by their /24 or /64, private ones by their VPC endpoint. " +
 			"A long-term key or an IAM user weighs most, and a tool that is new at the same time, or a place outside Config.Networks, adds to it. " +
 			"Credentials of EC2 instances are left to instance-creds-off-instance.",
-		Technique: "T1078.004",
-		Tactic:    detect.InitialAccess,
-		Severity:  detect.Medium,
-		Uses:      []baseline.Feature{networks, tools},
-		Needs:     detect.ManagementEvents,
-		Learn:     learn,
-		Quiet:     novelty,
+		Technique:   "T1078.004",
+		Tactic:      detect.InitialAccess,
+		Severity:    detect.Medium,
+		Uses:        []baseline.Feature{networks, tools},
+		Needs:       detect.ManagementEvents,
+		AboutSource: true,
+		Learn:       learn,
+		Quiet:       novelty,
 		Benign: []string{
 			"Someone travels, works from home or changes VPN exit; principals that do so often are lowered and then silenced on their own.",
 			"A workload moved to another NAT gateway, runner or provider; list its addresses in Config.Networks.",

@@ -25,7 +25,7 @@ func getCallerIdentityFirstSeen(c *Config) detect.Detector {
 		Severity:  detect.Low,
 		Events:    []string{"sts:GetCallerIdentity"},
 		Uses:      []baseline.Feature{identityChecks, networks, tools, deniedReads},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Learn:     learn,
 		Quiet:     novelty,
 		Benign: []string{

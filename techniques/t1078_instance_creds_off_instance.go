@@ -24,13 +24,14 @@ func instanceCredsOffInstance(c *Config) detect.Detector {
 			"Credentials taken from the instance metadata service work anywhere for hours. " +
 			"A private address is not trusted: an attacker's own VPC has them too, so what counts is the VPC endpoint, learnt or in Config.VPCEndpoints. " +
 			"Roles whose instances come and go with public addresses of their own teach the rule nothing, and it stays silent for them.",
-		Technique: "T1078.004",
-		Tactic:    detect.InitialAccess,
-		Severity:  detect.High,
-		Uses:      []baseline.Feature{instanceEgress},
-		Needs:     detect.ManagementEvents,
-		Learn:     learn,
-		Quiet:     novelty,
+		Technique:   "T1078.004",
+		Tactic:      detect.InitialAccess,
+		Severity:    detect.High,
+		Uses:        []baseline.Feature{instanceEgress},
+		Needs:       detect.ManagementEvents,
+		AboutSource: true,
+		Learn:       learn,
+		Quiet:       novelty,
 		Benign: []string{
 			"Instances moved to another subnet, NAT gateway, proxy or VPC endpoint.",
 			"An engineer copied the credentials of an instance to debug something.",

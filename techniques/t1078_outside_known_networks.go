@@ -17,12 +17,14 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 			"Needs the configuration and no learning, so it speaks from the first event on. A private address counts as known only through a known VPC endpoint. " +
 			"A learnt place weighs less for long-term credentials and nothing for temporary ones, and a role that calls from ever new places, such as a CI runner's, is left out. " +
 			"Credentials of EC2 instances are left to instance-creds-off-instance.",
-		Technique: "T1078.004",
-		Tactic:    detect.InitialAccess,
-		Severity:  detect.Medium,
-		Uses:      []baseline.Feature{networks},
-		Needs:     detect.ManagementEvents,
-		Quiet:     novelty,
+		Technique:   "T1078.004",
+		Tactic:      detect.InitialAccess,
+		Severity:    detect.Medium,
+		Uses:        []baseline.Feature{networks},
+		Needs:       detect.ManagementEvents,
+		AboutSource: true,
+		Hook:        "Config.Networks",
+		Quiet:       novelty,
 		Benign: []string{
 			"An office, VPN exit, runner or endpoint is missing in the configuration.",
 			"Lambda functions and other managed compute outside a VPC call from AWS's addresses.",

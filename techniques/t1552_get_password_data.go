@@ -34,7 +34,7 @@ func getPasswordData(*Config) detect.Detector {
 		Severity:  detect.High,
 		Events:    []string{"ec2:GetPasswordData"},
 		Uses:      []baseline.Feature{passwordInstances, launchedInstances.earlier, launchedInstances.today},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Quiet:     24 * time.Hour,
 		Benign: []string{
 			"An automation fetches the passwords of Windows instances that another one launches.",

@@ -65,7 +65,7 @@ func lambdaConfigRead(c *Config) detect.Detector {
 		Severity:  detect.Medium,
 		Events:    lambdaReads,
 		Uses:      []baseline.Feature{functionReads, ownFunctions.earlier, ownFunctions.today, networks},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Learn:     learn,
 		Cold:      detect.Low,
 		Quiet:     novelty,

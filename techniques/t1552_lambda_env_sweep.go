@@ -33,7 +33,7 @@ func lambdaEnvSweep(*Config) detect.Detector {
 		Severity:  detect.High,
 		Events:    functionsRead.Events(),
 		Uses:      []baseline.Feature{functionsRead, functionReads, ownFunctions.earlier, ownFunctions.today},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Learn:     learn,
 		Cold:      detect.Medium,
 		Quiet:     24 * time.Hour,

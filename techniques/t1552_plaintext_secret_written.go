@@ -25,7 +25,7 @@ func plaintextSecretWritten(c *Config) detect.Detector {
 		Severity:  detect.Medium,
 		Events:    []string{"ssm:PutParameter"},
 		Scope:     byParameterAccount,
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementWrites,
 		Quiet:     novelty,
 		Benign: []string{
 			"The name tells of a secret, but the value is a setting, such as a feature flag.",

@@ -107,7 +107,7 @@ func secretsmanagerBulk(*Config) detect.Detector {
 		Severity:  detect.High,
 		Events:    secretReadCalls,
 		Uses:      []baseline.Feature{secretsGot, secretsDenied, secretsRead, ownSecrets.earlier, ownSecrets.today},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Learn:     learn,
 		Cold:      detect.Medium,
 		Quiet:     24 * time.Hour,

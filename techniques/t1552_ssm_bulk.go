@@ -35,7 +35,7 @@ func ssmBulk(*Config) detect.Detector {
 		Severity:  detect.High,
 		Events:    parameterReads,
 		Uses:      []baseline.Feature{parametersAsked, parametersRead, ownParameters.earlier, ownParameters.today},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Learn:     learn,
 		Cold:      detect.Medium,
 		Quiet:     24 * time.Hour,

@@ -99,7 +99,7 @@ func ssmSensitiveName(c *Config) detect.Detector {
 		Severity:  detect.Medium,
 		Events:    parameterReads,
 		Uses:      []baseline.Feature{parametersRead, ownParameters.earlier, ownParameters.today, networks},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Learn:     learn,
 		Cold:      detect.Low,
 		Quiet:     novelty,

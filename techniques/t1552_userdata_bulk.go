@@ -28,7 +28,7 @@ var userdataInstances = baseline.Distinct("userdata instance", func(e *event.Eve
 // someone's job may be to start and stop all of them.
 var launchedInstances = newOwnership("instance launched", managedInstances, "ec2:RunInstances")
 
-func userdataBulk(*Config) detect.Detector {
+func userdataBulk(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "userdata-bulk",
 		Doc: "A principal asks for the user data of ten or more instances within a day that it neither launched nor reads regularly. " +
@@ -38,8 +38,11 @@ func userdataBulk(*Config) detect.Detector {
 		Severity:  detect.High,
 		Events:    []string{"ec2:DescribeInstanceAttribute"},
 		Uses:      []baseline.Feature{userdataInstances, userdataReads, launchedInstances.earlier, launchedInstances.today},
-		Needs:     detect.ManagementEvents,
-		Quiet:     24 * time.Hour,
+		Needs:     detect.ManagementReads,
+		Threshold: c.threshold("userdata-bulk", detect.Threshold{
+			Of: "instances within 24 hours, neither launched by the principal nor read regularly", Value: userdataBulkThreshold, Min: 2, Max: 64,
+		}),
+		Quiet: 24 * time.Hour,
 		Benign: []string{
 			"A posture scanner reads every instance's configuration; declare it in Config.Scanners.",
 			"Terraform took over instances that others had launched, and refreshes them for the first time.",
@@ -49,23 +52,19 @@ func userdataBulk(*Config) detect.Detector {
 			"Rotate every secret in the user data of the instances listed.",
 		},
 	}, func(p *detect.Pass) {
-		if userdataInstance(p.Event) == "" || !attempted(p.Event) {
-			return
-		}
-		w := userdataInstances.In(p)
-		if w.Count < userdataBulkThreshold {
+		if !p.Require("user data was read or denied", userdataInstance(p.Event) != "" && attempted(p.Event)) {
 			return
 		}
 		reads := userdataReads.In(p)
-		instances := launchedInstances.unusual(p, w, reads)
-		if instances.Count < userdataBulkThreshold {
+		instances := launchedInstances.unusual(p, userdataInstances.In(p), reads)
+		if !p.Reaches(instances.Count) {
 			return
 		}
 		severity := launchedInstances.weighBurst(p, instances, reads, detect.High)
 		p.ReportAt(severity, "", fmt.Sprintf("user data of %d instances requested within 24 hours", instances.Count), detect.Evidence{
 			Name:     "instances whose user data was requested within 24 hours, without a habit of it",
 			Observed: fmt.Sprintf("%d: %s", instances.Count, strings.Join(instances.Values(), ", ")),
-			Expected: fmt.Sprintf("fewer than %d; %s", userdataBulkThreshold, usualReads(reads, userdataReads.Age(p))),
+			Expected: fmt.Sprintf("fewer than %d; %s", p.Threshold(), usualReads(reads, userdataReads.Age(p))),
 			EventIDs: instances.EventIDs(),
 		})
 	})

@@ -65,7 +65,7 @@ func userdataRead(c *Config) detect.Detector {
 		Severity:  detect.Medium,
 		Events:    []string{"ec2:DescribeInstanceAttribute"},
 		Uses:      []baseline.Feature{userdataReads, userdataInstances, ownInstances.earlier, ownInstances.today, networks},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Learn:     learn,
 		Cold:      detect.Low,
 		Quiet:     day,

@@ -55,7 +55,7 @@ func canonicalReconSet(*Config) detect.Detector {
 		Severity:  detect.High,
 		Events:    canonicalCalls,
 		Uses:      []baseline.Feature{canonicalAsked, canonicalUsual},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Learn:     learn,
 		Cold:      detect.Low,
 		Quiet:     day,

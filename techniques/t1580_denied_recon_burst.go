@@ -37,7 +37,7 @@ func deniedReconBurst(c *Config) detect.Detector {
 		Tactic:    detect.Discovery,
 		Severity:  detect.Medium,
 		Uses:      []baseline.Feature{deniedReads, deniedBursts, networks, tools},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Quiet:     day,
 		Benign: []string{
 			"A person with few rights opens console pages that try everything; lowered.",

@@ -37,7 +37,7 @@ func distinctAPIs(c *Config) detect.Detector {
 		Tactic:    detect.Discovery,
 		Severity:  detect.Medium,
 		Uses:      []baseline.Feature{discoveredAPIs, discoveryBursts, networks, tools},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Learn:     learn,
 		Cold:      detect.Low,
 		Quiet:     day,

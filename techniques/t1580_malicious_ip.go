@@ -9,11 +9,13 @@ func maliciousIP(c *Config) detect.Detector {
 		Name: "malicious-ip",
 		Doc: "A principal gets, lists or describes something from an address of bad reputation, as Config.Reputation says: a Tor exit, a known attacker, an anonymous proxy. " +
 			"Refused calls count too, since the credentials were in use there. Without the hook, the rule is silent.",
-		Technique: "T1580",
-		Tactic:    detect.Discovery,
-		Severity:  detect.High,
-		Needs:     detect.ManagementEvents,
-		Quiet:     day,
+		Technique:   "T1580",
+		Tactic:      detect.Discovery,
+		Severity:    detect.High,
+		Needs:       detect.ManagementReads,
+		AboutSource: true,
+		Hook:        "Config.Reputation",
+		Quiet:       day,
 		Benign: []string{
 			"The reputation is stale: cloud and carrier addresses change hands.",
 			"Someone of yours uses a commercial VPN that attackers use as well.",

@@ -38,7 +38,7 @@ func newServicesBurst(*Config) detect.Detector {
 		Tactic:    detect.Discovery,
 		Severity:  detect.High,
 		Uses:      []baseline.Feature{discoveredServices, usualServices},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Learn:     learn,
 		Cold:      detect.Informational,
 		Quiet:     day,

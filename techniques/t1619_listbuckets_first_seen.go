@@ -27,7 +27,7 @@ func listBucketsFirstSeen(c *Config) detect.Detector {
 		Severity:  detect.Low,
 		Events:    []string{"s3:ListBuckets"},
 		Uses:      []baseline.Feature{bucketLists, networks, tools},
-		Needs:     detect.ManagementEvents,
+		Needs:     detect.ManagementReads,
 		Learn:     learn,
 		Cold:      detect.Informational,
 		Quiet:     novelty,

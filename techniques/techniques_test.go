@@ -18,7 +18,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/detect/detecttest"
 	"github.com/cloudtell/cloudtell/event"
@@ -217,52 +216,36 @@ case a quiet month
 	require.NoError(t, err)
 	detectors, err := fromConfig([]byte(`{"networks":["198.51.100.0/24"],"reputation":{"203.0.113.66":"Tor exit"}}`))
 	require.NoError(t, err)
-	var features []baseline.Feature
-	for _, d := range detectors {
-		for _, f := range d.Info().Uses {
-			if !slices.Contains(features, f) {
-				features = append(features, f)
-			}
-		}
-	}
-	layout, err := baseline.NewLayout(0, features...)
+	set, err := detect.NewSet(detectors, nil)
 	require.NoError(t, err)
 	for _, who := range []string{"alice", "app"} {
 		t.Run(who, func(t *testing.T) {
 			events := slices.DeleteFunc(s.Cases[0].Events(), func(e *event.Event) bool { return e.Principal.Name != who })
-			profile := layout.NewProfile()
-			for _, e := range events {
-				profile.Fold(e)
-			}
-			ids := make([]string, 4000)
+			engine, err := detect.NewEngine(set, nil, &detect.EngineOptions{Shards: 1, Dedup: 1})
+			require.NoError(t, err)
+			_, err = engine.Process(context.Background(), events)
+			require.NoError(t, err)
+			ids := make([]string, 1000)
 			for i := range ids {
 				ids[i] = fmt.Sprintf("%08d-0000-4000-8000-000000000000", i+1)
 			}
-			for _, e := range events[len(events)-12:] {
-				e = e.Clone()
-				allocs := testing.AllocsPerRun(20, func() {
-					e.ID, ids = ids[0], ids[1:]
-					profile.Fold(e)
-				})
-				assert.Zero(t, allocs, "folding %s:%s", e.Service(), e.Operation)
-				for _, d := range detectors {
-					info := d.Info()
-					if info.Scope != nil && info.Scope != detect.ByPrincipal || !asksFor(t, info, e) {
-						continue
+			allocs := func(batch ...*event.Event) float64 {
+				return testing.AllocsPerRun(20, func() {
+					for _, e := range batch {
+						e.ID, ids = ids[0], ids[1:]
 					}
-					pass := &detect.Pass{View: *profile.View(e)}
-					assert.Zero(t, testing.AllocsPerRun(20, func() { d.Detect(pass) }), "%s on %s:%s", info.Name, e.Service(), e.Operation)
-				}
+					_, err := engine.Process(context.Background(), batch)
+					require.NoError(t, err)
+				})
 			}
+			perBatch := allocs()
+			assert.LessOrEqual(t, perBatch, 1.0)
+			for _, e := range events[len(events)-12:] {
+				assert.Equal(t, perBatch, allocs(e.Clone()), "%s:%s", e.Service(), e.Operation)
+			}
+			assert.Equal(t, int64(len(events)+12*21), engine.Stats().Evaluated)
 		})
 	}
-}
-
-func asksFor(t *testing.T, info detect.Info, e *event.Event) bool {
-	t.Helper()
-	index, err := event.NewIndex(info.Events)
-	require.NoError(t, err)
-	return len(index.Lookup(e)) > 0
 }
 
 const corpus = "../../shared/corpus"

@@ -1,0 +1,97 @@
+package detect
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// Explain says for each rule of a scope what it makes of an event, given the
+// record of the event's key, and which condition decided: the answer to "why
+// was this found?" and to "why not?". The record stays as it is.
+//
+// The event may be one that the record has taken in already, or has not. In
+// the former case what came after it is remembered too, so an amount may be
+// larger than it was when the event was evaluated.
+func (s *Set) Explain(scope *Scope, record []byte, e *event.Event) ([]Explanation, error) {
+	g, err := s.groupOf(scope)
+	if err != nil {
+		return nil, err
+	}
+	key := scope.Key(e)
+	if key == "" {
+		return nil, fmt.Errorf("%w: the event is of no concern to scope %q", ErrKey, scope.Name)
+	}
+	profile, err := g.layout.Decode(record)
+	if err != nil {
+		return nil, err
+	}
+	return s.explain(g, key, profile, e)
+}
+
+func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.Event) ([]Explanation, error) {
+	profile.Fold(e)
+	looks := make([]bool, len(g.rules))
+	for _, i := range g.index.Lookup(e) {
+		looks[i] = true
+	}
+	var x Explanation
+	st := step{set: s, emit: func(f Finding) { x.Findings = append(x.Findings, f) }}
+	st.open(g, key, profile, e)
+	var all []Explanation
+	for i := range g.rules {
+		r := &g.rules[i]
+		x = Explanation{Rule: r.info.Name, Key: key}
+		if looks[i] {
+			st.run(r)
+			x.Checks = append(x.Checks, st.pass.checks...)
+		} else {
+			x.Checks = []Check{{Condition: "the event is one of " + strings.Join(r.info.Events, ", ")}}
+		}
+		all = append(all, x)
+	}
+	return all, st.err
+}
+
+// Explain says for every rule what it makes of an event; see [Set.Explain]. It
+// judges by what the engine has learnt so far, and changes nothing.
+func (en *Engine) Explain(ctx context.Context, e *event.Event) ([]Explanation, error) {
+	en.mu.Lock()
+	defer en.mu.Unlock()
+	var all []Explanation
+	for gi, g := range en.set.groups {
+		key := g.scope.Key(e)
+		if key == "" {
+			continue
+		}
+		record, err := en.shardOf(key).record(ctx, cacheKey{gi, key})
+		if err != nil {
+			return nil, err
+		}
+		profile, err := g.layout.Decode(record)
+		if err != nil {
+			return nil, fmt.Errorf("detect: profile of %q: %w", key, err)
+		}
+		some, err := en.set.explain(g, key, profile, e)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// record returns the key's record as it would be saved now.
+func (s *shard) record(ctx context.Context, k cacheKey) ([]byte, error) {
+	if s.cache.entries[k] != nil {
+		return s.cache.peek(k).profile.AppendBinary(nil)
+	}
+	records, err := s.fetch(ctx, []string{s.recordKey(k)})
+	if err != nil {
+		return nil, err
+	}
+	return records[0].Data, nil
+}
