@@ -24,11 +24,13 @@ import (
 )
 
 // fromConfig makes all detectors from a scenario's config: that of [Config],
-// and "reputation", which says why addresses have a bad one.
+// "reputation", which says why addresses have a bad one, and "locate", which says
+// where they are.
 func fromConfig(config []byte) ([]detect.Detector, error) {
 	var c struct {
 		Config
-		Reputation map[netip.Addr]string `json:"reputation"`
+		Reputation map[netip.Addr]string   `json:"reputation"`
+		Locate     map[netip.Addr]Location `json:"locate"`
 	}
 	if config != nil {
 		d := json.NewDecoder(bytes.NewReader(config))
@@ -39,6 +41,9 @@ func fromConfig(config []byte) ([]detect.Detector, error) {
 	}
 	if c.Reputation != nil {
 		c.Config.Reputation = func(a netip.Addr) string { return c.Reputation[a] }
+	}
+	if c.Locate != nil {
+		c.Config.Locate = func(a netip.Addr) Location { return c.Locate[a] }
 	}
 	return All(&c.Config)
 }
