@@ -8,9 +8,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cloudtell/cloudtell/detect"
@@ -77,6 +79,10 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 		c.Scanners = append(c.Scanners, scanner)
 		return err
 	})
+	fs.Func("thresholds", "`rule=number` pairs: what a rule has to count before it speaks. Separated by commas; may be repeated", func(s string) error {
+		return parseThresholds(s, &c.Thresholds)
+	})
+	locations := fs.String("locations", "", "`file` that says where addresses are: on each line a range, ASN, country, city and \"hosting\" or nothing, with commas between")
 	badAddresses := fs.String("bad-addresses", "", "`file` of addresses with a bad reputation: on each line an address or range, and why")
 	suppressions := fs.String("suppressions", "", "JSON `file` of findings not to report: a list of {rule, principal, subject, reason, expires}")
 	list(&o.rules, "rules", "report findings of these `rules` only.")
@@ -120,6 +126,13 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 			return nil, err
 		}
 		c.Reputation = lookup
+	}
+	if *locations != "" {
+		locate, err := readLocations(*locations)
+		if err != nil {
+			return nil, err
+		}
+		c.Locate = locate
 	}
 	if *suppressions != "" {
 		if err := readJSON(*suppressions, &o.suppressions); err != nil {
@@ -212,6 +225,28 @@ func readConfig(name string, c *techniques.Config) error {
 	c.SensitivePrefixes = append(file.SensitivePrefixes, c.SensitivePrefixes...)
 	c.SensitiveNames = append(file.SensitiveNames, c.SensitiveNames...)
 	c.Scanners = append(file.Scanners, c.Scanners...)
+	if file.Thresholds == nil {
+		file.Thresholds = make(map[string]int)
+	}
+	maps.Copy(file.Thresholds, c.Thresholds)
+	c.Thresholds = file.Thresholds
+	return nil
+}
+
+// parseThresholds reads rules and numbers into a map, which it makes if there
+// is none.
+func parseThresholds(s string, to *map[string]int) error {
+	for _, pair := range fields(s) {
+		rule, number, _ := strings.Cut(pair, "=")
+		n, err := strconv.Atoi(number)
+		if err != nil || rule == "" {
+			return fmt.Errorf("%q is not of the form rule=number", pair)
+		}
+		if *to == nil {
+			*to = make(map[string]int)
+		}
+		(*to)[rule] = n
+	}
 	return nil
 }
 
@@ -234,16 +269,47 @@ func readJSON(name string, to any) error {
 }
 
 // readReputation reads a list of bad addresses and returns its look-up
-// function. Each line is an address or a range, and the reason; of ranges
-// that overlap the smallest one counts. Empty lines and those that start with #
-// do not.
+// function. Each line is an address or a range, and the reason.
 func readReputation(name string) (func(netip.Addr) string, error) {
+	return readRanges(name, func(text string) (address, reason string, err error) {
+		address = text
+		if i := strings.IndexAny(text, " \t"); i >= 0 {
+			address, reason = text[:i], strings.TrimSpace(text[i:])
+		}
+		if reason == "" {
+			err = fmt.Errorf("no reason after %s", address)
+		}
+		return address, reason, err
+	})
+}
+
+// readLocations reads a list of networks and returns its look-up function.
+// Each line is a range, the ASN, the country, the city, and "hosting" for
+// networks of servers, VPNs and anonymisers; fields may be empty.
+func readLocations(name string) (func(netip.Addr) techniques.Location, error) {
+	return readRanges(name, func(text string) (address string, l techniques.Location, err error) {
+		f := strings.Split(text, ",")
+		for i := range f {
+			f[i] = strings.TrimSpace(f[i])
+		}
+		if f = append(f, "", "", "", ""); len(f) > 9 || f[4] != "" && f[4] != "hosting" {
+			return "", l, errors.New("the line is not of the form range,ASN,country,city,hosting")
+		}
+		return f[0], techniques.Location{ASN: f[1], Country: f[2], City: f[3], Hosting: f[4] != ""}, nil
+	})
+}
+
+// readRanges reads a file that says something of addresses or ranges of them,
+// one a line, and returns its look-up function: of ranges that overlap the
+// smallest one counts, and the zero value stands for none. Empty lines and those
+// that start with # do not count.
+func readRanges[V any](name string, parse func(line string) (address string, value V, err error)) (func(netip.Addr) V, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	reasons := make(map[netip.Prefix]string)
+	values := make(map[netip.Prefix]V)
 	used := make(map[int]bool) // lengths of prefixes
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
@@ -251,18 +317,15 @@ func readReputation(name string) (func(netip.Addr) string, error) {
 		if text == "" || text[0] == '#' {
 			continue
 		}
-		address, reason := text, ""
-		if i := strings.IndexAny(text, " \t"); i >= 0 {
-			address, reason = text[:i], strings.TrimSpace(text[i:])
+		address, value, err := parse(text)
+		var parsed []netip.Prefix
+		if err == nil {
+			parsed, err = prefixes([]string{address})
 		}
-		parsed, err := prefixes([]string{address})
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, n, err)
 		}
-		if reason == "" {
-			return nil, fmt.Errorf("%s:%d: no reason after %s", name, n, address)
-		}
-		reasons[parsed[0]] = reason
+		values[parsed[0]] = value
 		used[parsed[0].Bits()] = true
 	}
 	if err := lines.Err(); err != nil {
@@ -274,15 +337,15 @@ func readReputation(name string) (func(netip.Addr) string, error) {
 			lengths = append(lengths, bits)
 		}
 	}
-	return func(a netip.Addr) string {
+	return func(a netip.Addr) (none V) {
 		for _, bits := range lengths {
 			if p, err := a.Unmap().Prefix(bits); err == nil {
-				if reason := reasons[p]; reason != "" {
-					return reason
+				if v, ok := values[p]; ok {
+					return v
 				}
 			}
 		}
-		return ""
+		return none
 	}, nil
 }
 

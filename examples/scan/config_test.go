@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"flag"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -124,15 +125,22 @@ func TestConfigIsComplete(t *testing.T) {
 	fields := reflect.TypeFor[techniques.Config]()
 	for i := range fields.NumField() {
 		field := fields.Field(i)
+		if !field.IsExported() {
+			continue
+		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if name == "-" {
 			continue // no JSON can hold it
 		}
 		assert.Contains(t, help.String(), "  -"+strings.ReplaceAll(name, "_", "-")+" ", "no flag for %s", field.Name)
 
-		require.Equal(t, reflect.Slice, field.Type.Kind(), "the test knows lists only")
 		value := `["192.0.2.0/24"]`
-		if field.Type.Elem().Kind() == reflect.Struct && field.Type.Elem() != reflect.TypeFor[netip.Prefix]() {
+		switch kind := field.Type.Kind(); {
+		case kind == reflect.Map:
+			value = `{"userdata-bulk":12}`
+		case kind != reflect.Slice:
+			t.Fatalf("the test knows lists and maps only, and %s is neither", field.Name)
+		case field.Type.Elem().Kind() == reflect.Struct && field.Type.Elem() != reflect.TypeFor[netip.Prefix]():
 			value = `[{}]`
 		}
 		var c techniques.Config
@@ -161,6 +169,44 @@ func TestReputation(t *testing.T) {
 		assert.Equal(t, test.reason, reputation(netip.MustParseAddr(test.address)), test.address)
 	}
 	assert.Empty(t, reputation(netip.Addr{}))
+}
+
+func TestLocations(t *testing.T) {
+	locate, err := readLocations(file(t, "geo.csv", strings.Join([]string{
+		"# range,asn,country,city,hosting", "203.0.113.0/24, AS64500, RO, Bucharest, hosting", "203.0.113.128/25,AS64501,DE", "2001:db8::/32,AS64502",
+	}, "\n")))
+	require.NoError(t, err)
+	for address, want := range map[string]techniques.Location{
+		"203.0.113.9":   {ASN: "AS64500", Country: "RO", City: "Bucharest", Hosting: true},
+		"203.0.113.200": {ASN: "AS64501", Country: "DE"},
+		"2001:db8::1":   {ASN: "AS64502"},
+		"198.51.100.1":  {},
+	} {
+		assert.Equal(t, want, locate(netip.MustParseAddr(address)), address)
+	}
+	for _, line := range []string{"203.0.113.0/24,AS1,RO,Bucharest,datacenter", "somewhere,AS1", "1.2.3.4,a,b,c,,d"} {
+		_, err := readLocations(file(t, "geo.csv", "# \n"+line))
+		assert.ErrorContains(t, err, "geo.csv:2: ", line)
+	}
+}
+
+func TestThresholds(t *testing.T) {
+	name := file(t, "config.json", `{"thresholds":{"userdata-bulk":12,"ssm-bulk":30}}`)
+	o, err := parseOptions([]string{"-config", name, "-thresholds", "userdata-bulk=20", "logs"}, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int{"userdata-bulk": 20, "ssm-bulk": 30}, o.config.Thresholds, "flags override the file")
+	for _, bad := range []string{"userdata-bulk", "userdata-bulk=many", "=3"} {
+		_, err := parseOptions([]string{"-thresholds", bad, "logs"}, io.Discard)
+		assert.ErrorContains(t, err, "rule=number", bad)
+	}
+	for thresholds, want := range map[string]string{
+		"userdata-bulk=1": "from 2 to 64", "userdata-bluk=3": "no rule", "aws-quarantined-key=3": "no rule",
+	} {
+		o, err := parseOptions([]string{"-thresholds", thresholds, "logs"}, io.Discard)
+		require.NoError(t, err)
+		_, err = o.newSet()
+		assert.ErrorContains(t, err, want)
+	}
 }
 
 func TestRules(t *testing.T) {
