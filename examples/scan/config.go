@@ -225,11 +225,10 @@ func readConfig(name string, c *techniques.Config) error {
 	c.SensitivePrefixes = append(file.SensitivePrefixes, c.SensitivePrefixes...)
 	c.SensitiveNames = append(file.SensitiveNames, c.SensitiveNames...)
 	c.Scanners = append(file.Scanners, c.Scanners...)
-	if file.Thresholds == nil {
-		file.Thresholds = make(map[string]int)
+	if file.Thresholds != nil {
+		maps.Copy(file.Thresholds, c.Thresholds)
+		c.Thresholds = file.Thresholds
 	}
-	maps.Copy(file.Thresholds, c.Thresholds)
-	c.Thresholds = file.Thresholds
 	return nil
 }
 
