@@ -67,7 +67,7 @@ func FirstSeenEach(name string, each func(*event.Event) iter.Seq[string], o *Fir
 func newFirstSeen(name string, vs values, o *FirstSeenOptions) *Of[Novelty] {
 	d := o.orDefault()
 	return &Of[Novelty]{
-		id:       fmt.Sprintf("first-seen/1 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
+		id:       fmt.Sprintf("first-seen/2 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
 		maxBytes: 2 + d.Cap*maxSeenBytes,
 		newCell:  func() Cell { return &firstSeenCell{options: d, values: vs} },
 		answer:   func(c Cell, v *View) Novelty { return c.(*firstSeenCell).answer(v) },
@@ -162,11 +162,13 @@ type seen struct {
 	// since is the lowest settled day on which probation was seen to be over,
 	// or 0. Comparing days, not a flag, keeps the answer for an event free of
 	// what arrived after it.
-	since int32
-	label string
+	since   int32
+	verdict Verdict
+	label   string
 }
 
-// Encoded: 8 of hash, 5 each for first, last, days and since, 1+maxLabel.
+// Encoded: 8 of hash, 5 each for first, last, days and since with the verdict,
+// 1+maxLabel.
 const (
 	maxLabel     = 32
 	maxSeenBytes = 8 + 4*binary.MaxVarintLen32 + 1 + maxLabel
@@ -198,7 +200,10 @@ func (s *seen) settledDays(before int32) uint32 {
 }
 
 func (s *seen) established(m moment) bool {
-	if s.first >= m.settled {
+	switch {
+	case s.verdict != Undecided:
+		return s.verdict == Benign
+	case s.first >= m.settled:
 		return false
 	}
 	return s.first < m.learnUntil || s.since != 0 && m.settled >= s.since
@@ -225,7 +230,7 @@ func (c *firstSeenCell) fold(value string, t time.Time) {
 	h := Hash(value)
 	i, found := slices.BinarySearchFunc(c.entries, h, func(s seen, h uint64) int { return cmp.Compare(s.hash, h) })
 	if found && c.expired(&c.entries[i], day) {
-		c.entries[i] = seen{hash: h, first: day, last: day, days: 1, label: c.entries[i].label}
+		c.entries[i] = seen{hash: h, first: day, last: day, days: 1, verdict: c.entries[i].verdict, label: c.entries[i].label}
 		return
 	}
 	if found {
@@ -238,10 +243,15 @@ func (c *firstSeenCell) fold(value string, t time.Time) {
 		}
 		return
 	}
-	fresh := seen{hash: h, first: day, last: day, days: 1, label: label(value)}
+	c.insert(i, seen{hash: h, first: day, last: day, days: 1, label: label(value)}, day)
+}
+
+// insert puts a new entry at its place, if need be instead of one that matters
+// less; if there is none, nothing changes.
+func (c *firstSeenCell) insert(i int, fresh seen, day int32) {
 	if len(c.entries) >= c.options.Cap {
 		victim := c.victim(day)
-		if less(&fresh, &c.entries[victim]) {
+		if fresh.verdict == Undecided && less(&fresh, &c.entries[victim]) {
 			return
 		}
 		c.entries = slices.Delete(c.entries, victim, victim+1)
@@ -252,24 +262,54 @@ func (c *firstSeenCell) fold(value string, t time.Time) {
 	c.entries = slices.Insert(c.entries, i, fresh)
 }
 
+// decide keeps a verdict about a value that was seen on a day; false if there
+// are too many verdicts to keep another.
+func (c *firstSeenCell) decide(hash uint64, label string, day int32, verdict Verdict) bool {
+	judged := 0
+	for i := range c.entries {
+		if c.entries[i].verdict != Undecided {
+			judged++
+		}
+	}
+	i, found := slices.BinarySearchFunc(c.entries, hash, func(s seen, h uint64) int { return cmp.Compare(s.hash, h) })
+	decided := found && c.entries[i].verdict != Undecided
+	if verdict != Undecided && !decided && judged >= c.options.Cap/2 {
+		return false
+	}
+	switch {
+	case found:
+		c.entries[i].verdict = verdict
+	case verdict != Undecided:
+		c.insert(i, seen{hash: hash, first: day, last: day, days: 1, verdict: verdict, label: label}, day)
+	}
+	return true
+}
+
 func (c *firstSeenCell) expired(s *seen, day int32) bool {
 	return day-s.last > int32(c.options.Retain/Day)
 }
 
 // victim returns the entry to drop: an expired one; else the least recent one
 // that is not regular; or, when regular ones hold more than three quarters of
-// the room, the least recent of them.
+// the room, the least recent of them. What a person judged stays: it holds at
+// most half of the room.
 func (c *firstSeenCell) victim(day int32) int {
-	regulars := 0
+	room, regulars := len(c.entries), 0
 	for i := range c.entries {
-		if regular(&c.entries[i]) {
+		switch s := &c.entries[i]; {
+		case s.verdict != Undecided:
+			room--
+		case regular(s):
 			regulars++
 		}
 	}
-	spareRegulars := regulars <= c.options.Cap*3/4
+	spareRegulars := regulars <= room*3/4
 	victim := -1
 	for i := range c.entries {
 		s := &c.entries[i]
+		if s.verdict != Undecided {
+			continue
+		}
 		if c.expired(s, day) {
 			return i
 		}
@@ -334,7 +374,7 @@ func (c *firstSeenCell) survey(n *Novelty, today int32) {
 			d <<= min(gap, 32)
 		}
 		days |= d
-		if bits.OnesCount32(d) == 1 {
+		if bits.OnesCount32(d) == 1 && s.verdict != Benign {
 			fresh |= d
 		}
 		if s.established(n.at) {
@@ -393,7 +433,7 @@ func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
 		b = binary.AppendUvarint(b, uint64(s.last))
 		b = binary.AppendUvarint(b, uint64(s.last-s.first))
 		b = binary.AppendUvarint(b, uint64(s.days))
-		b = binary.AppendUvarint(b, uint64(s.since))
+		b = binary.AppendUvarint(b, uint64(s.since)<<2|uint64(s.verdict))
 		b = wire.AppendString(b, s.label)
 	}
 	return b, nil
@@ -409,9 +449,10 @@ func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
 		s.last = int32(r.Uvarint(maxDay))
 		s.first = s.last - int32(r.Uvarint(uint64(s.last)))
 		s.days = uint32(r.Uvarint(1<<32 - 1))
-		s.since = int32(r.Uvarint(maxDay))
+		since := r.Uvarint(maxDay<<2 | 3)
+		s.since, s.verdict = int32(since>>2), Verdict(since&3)
 		s.label = r.String(maxLabel)
-		if i > 0 && s.hash <= entries[i-1].hash {
+		if i > 0 && s.hash <= entries[i-1].hash || s.verdict > Malicious {
 			return wire.ErrMalformed
 		}
 	}

@@ -363,7 +363,6 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 // of the store. Keys whose profile cannot be had stay out of it.
 func (s *shard) load(ctx context.Context) error {
 	var missing []cacheKey
-	var keys []string
 	for i := range s.tasks {
 		t := &s.tasks[i]
 		k := cacheKey{t.group, t.key}
@@ -373,10 +372,19 @@ func (s *shard) load(ctx context.Context) error {
 		k.key = string([]byte(k.key)) // not the event's memory
 		s.cache.put(k, nil)           // asked for once
 		missing = append(missing, k)
-		keys = append(keys, s.recordKey(k))
 	}
-	if len(keys) == 0 {
+	return s.admit(ctx, missing)
+}
+
+// admit brings profiles into the cache. Those that cannot be had stay out of
+// it.
+func (s *shard) admit(ctx context.Context, missing []cacheKey) error {
+	if len(missing) == 0 {
 		return nil
+	}
+	keys := make([]string, len(missing))
+	for i, k := range missing {
+		keys[i] = s.recordKey(k)
 	}
 	records, err := s.fetch(ctx, keys)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cloudtell/cloudtell/baseline"
 )
 
 // A Finding is what a detector found, for a person who has to judge it.
@@ -28,6 +30,9 @@ type Finding struct {
 	// Title says in one line what happened.
 	Title string `json:"title"`
 
+	// Scope and Key name the record that the finding was made by.
+	Scope string `json:"scope"`
+	Key   string `json:"key"`
 	// Principal is the principal's key, PrincipalName its short name; Session
 	// and AccessKeyID are those of the event reported.
 	Principal     string `json:"principal"`
@@ -51,6 +56,9 @@ type Finding struct {
 	Evidence []Evidence `json:"evidence"`
 	// Learned says how much was known when the finding was made.
 	Learned Learned `json:"learned,omitzero"`
+	// Unusual lists the values that were not normal for the key, at most 64:
+	// what a verdict about the finding is about.
+	Unusual []baseline.Unusual `json:"unusual,omitempty"`
 	// Checks are the conditions that the rule looked at: what it required and
 	// found, and the guards that did not apply.
 	Checks []Check `json:"checks,omitempty"`
@@ -118,7 +126,7 @@ func findingID(rule, key, subject string, millis int64) string {
 // clone returns a finding that holds on to none of the event's memory.
 func (f Finding) clone() Finding {
 	for _, s := range []*string{
-		&f.Title, &f.Principal, &f.PrincipalName, &f.Session, &f.AccessKeyID, &f.Subject,
+		&f.Title, &f.Key, &f.Principal, &f.PrincipalName, &f.Session, &f.AccessKeyID, &f.Subject,
 		&f.AccountID, &f.Region, &f.SourceAddress, &f.UserAgent,
 	} {
 		*s = strings.Clone(*s)

@@ -67,6 +67,8 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 		Tactic:        p.rule.info.Tactic,
 		Severity:      severity,
 		Title:         title,
+		Scope:         p.rule.info.scope().Name,
+		Key:           p.key,
 		Principal:     e.Principal.Key,
 		PrincipalName: e.Principal.Name,
 		Session:       e.Principal.Session,
@@ -81,6 +83,7 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 		Last:          time.UnixMilli(ep.last).UTC(),
 		Evidence:      evidence,
 		Learned:       learned,
+		Unusual:       p.unusual(),
 		Checks:        append([]Check(nil), p.checks...),
 		AboutSource:   p.rule.info.AboutSource,
 		Benign:        p.rule.info.Benign,
@@ -105,6 +108,12 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 		}
 	}
 	p.emit(f)
+}
+
+// unusual lists what a verdict about a finding can be about.
+func (p *Pass) unusual() []baseline.Unusual {
+	list := baseline.UnusualIn(p, p.rule.info.Uses)
+	return list[:min(len(list), maxEventIDs)]
 }
 
 // patience is the condition under which the rule speaks in full.

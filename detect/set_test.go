@@ -207,7 +207,7 @@ func TestFinding(t *testing.T) {
 	got := apply(t, set, nil, e)
 	want := []detect.Finding{{
 		ID: got[0].ID, Rule: "rule", Technique: "T1078", Tactic: detect.InitialAccess, Severity: detect.Medium, Title: "title",
-		Principal: "alice", PrincipalName: "alice", Session: "session", AccessKeyID: "AKIAEXAMPLE", Subject: "subject",
+		Scope: "principal", Key: "alice", Principal: "alice", PrincipalName: "alice", Session: "session", AccessKeyID: "AKIAEXAMPLE", Subject: "subject",
 		AccountID: "111122223333", Region: "us-east-1", SourceAddress: "198.51.100.7", UserAgent: "a",
 		Time: on(1, "12:00:00"), First: on(1, "12:00:00"), Last: on(1, "12:00:00"),
 		EventIDs: []string{"earlier", e.ID},
@@ -216,6 +216,7 @@ func TestFinding(t *testing.T) {
 			{Name: "more", EventIDs: []string{"earlier"}},
 		},
 		Learned: detect.Learned{Mature: true},
+		Unusual: []baseline.Unusual{{Feature: f.ID(), Value: "a", Hash: baseline.Hash("a")}},
 		Benign:  []string{"benign"}, Respond: []string{"respond"}, Mitigations: []string{"M1018"},
 	}}
 	assert.Empty(t, cmp.Diff(want, got))

@@ -1,0 +1,75 @@
+package detect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cloudtell/cloudtell/baseline"
+)
+
+// Judge keeps what a person decided about a finding in the record of its key,
+// and returns the new record. Benign makes what was unusual about the finding
+// ([Finding.Unusual]) normal for the key at once, Malicious keeps it from ever
+// becoming normal, Undecided takes an earlier verdict back. The finding may
+// come from JSON.
+//
+// The error wraps [baseline.ErrVerdict] if nothing was unusual, so that there
+// is nothing to decide (a [Suppression] is the way then), or if not all of it
+// could be kept; the record then has what could.
+func (s *Set) Judge(record []byte, f *Finding, verdict baseline.Verdict) ([]byte, error) {
+	g, err := s.groupOfFinding(f)
+	if err != nil {
+		return nil, err
+	}
+	profile, err := g.layout.Decode(record)
+	if err != nil {
+		return nil, err
+	}
+	judged := judge(profile, f, verdict)
+	if record, err = profile.AppendBinary(nil); err != nil {
+		return nil, err
+	}
+	return record, judged
+}
+
+func judge(p *baseline.Profile, f *Finding, verdict baseline.Verdict) error {
+	if len(f.Unusual) == 0 {
+		return fmt.Errorf("%w: finding %s is about nothing that can be learnt", baseline.ErrVerdict, f.ID)
+	}
+	var errs []error
+	for _, u := range f.Unusual {
+		errs = append(errs, p.Decide(u, verdict, f.Last))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Set) groupOfFinding(f *Finding) (*group, error) {
+	i := slices.IndexFunc(s.groups, func(g *group) bool { return g.scope.Name == f.Scope })
+	if i < 0 || f.Key == "" {
+		return nil, fmt.Errorf("%w: of scope %q and key %q", ErrKey, f.Scope, f.Key)
+	}
+	return s.groups[i], nil
+}
+
+// Judge keeps what a person decided about a finding; see [Set.Judge]. Like all
+// that is learnt it is in the cache until Flush.
+func (en *Engine) Judge(ctx context.Context, f *Finding, verdict baseline.Verdict) error {
+	en.mu.Lock()
+	defer en.mu.Unlock()
+	g, err := en.set.groupOfFinding(f)
+	if err != nil {
+		return err
+	}
+	k := cacheKey{slices.Index(en.set.groups, g), f.Key}
+	s := en.shardOf(f.Key)
+	if s.cache.entries[k] == nil {
+		if err := s.admit(ctx, []cacheKey{k}); err != nil {
+			return err
+		}
+	}
+	entry := s.cache.peek(k)
+	entry.dirty = true
+	return errors.Join(judge(entry.profile, f, verdict), s.evict(ctx))
+}
