@@ -73,6 +73,12 @@ func (t Tactic) Name() string {
 	return ""
 }
 
+// ShortName returns the tactic's name as the ATT&CK Navigator writes it,
+// "credential-access", or "" for an id unknown here.
+func (t Tactic) ShortName() string {
+	return strings.ReplaceAll(strings.ToLower(t.Name()), " ", "-")
+}
+
 // Severity grades a finding. The zero value is Silent: nothing is reported.
 type Severity uint8
 

@@ -58,8 +58,8 @@ type Info struct {
 	// Needs is the logging that the rule looks at. Without any of it the rule is
 	// blind, without some of it half blind.
 	Needs Telemetry
-	// Hook names what the rule's configuration must provide for the rule to
-	// speak at all, such as "Config.Locate"; "" if nothing.
+	// Hook names what the rule's configuration lacks and the rule cannot speak
+	// without, such as "Config.Locate"; "" if nothing.
 	Hook string
 	// Threshold is the amount that findings turn on, for rules that count.
 	Threshold Threshold

@@ -103,6 +103,11 @@ type Event struct {
 	// ResourceList is the record's resources array; see [Event.Resources].
 	ResourceList Raw
 
+	// EventBridge reports that the record came inside an EventBridge event.
+	// EventBridge leaves read-only calls out unless told otherwise, so their
+	// absence says nothing about the account.
+	EventBridge bool
+
 	// Access holds the line's own fields when Category is AccessLog, else nil.
 	Access *AccessLogLine
 

@@ -92,6 +92,26 @@ func readAll(t testing.TB, r io.Reader, o *event.ReadOptions) (ids []string, err
 	return ids, errs
 }
 
+// A record tells whether it came through EventBridge, whatever else is around
+// it, and what comes before or after it does not matter.
+func TestReadEventBridge(t *testing.T) {
+	bridge := `{"version":"0","id":"1","detail-type":"AWS API Call via CloudTrail","source":"aws.s3","account":"1","detail":` + record("b") + `}`
+	sqs := `{"Records":[{"messageId":"1","body":` + quote(bridge) + `,"eventSource":"aws:sqs","awsRegion":"us-east-1"}]}`
+	for input, want := range map[string][]bool{
+		record("a") + bridge + record("c"):  {false, true, false},
+		sqs + record("c"):                   {true, false},
+		`{"Records":[` + record("a") + `]}`: {false},
+	} {
+		var got []bool
+		for e, err := range event.Read(strings.NewReader(input), nil) {
+			require.NoError(t, err)
+			assert.Equal(t, e.EventBridge, e.Clone().EventBridge)
+			got = append(got, e.EventBridge)
+		}
+		assert.Equal(t, want, got, input)
+	}
+}
+
 func TestReadShapes(t *testing.T) {
 	a, b := record("a"), record("b")
 	file := `{"Records":[` + a + `,` + b + `]}`

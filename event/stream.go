@@ -21,6 +21,8 @@ type stream struct {
 	decompressed int64 // bytes
 	recovering   bool  // the text at hand may be pieces of a record reported already
 
+	bridged bool // inside an EventBridge event
+
 	decoded   bool  // the last value was a record, at decodedAt
 	decodedAt int64 // its offset
 }
@@ -47,6 +49,7 @@ func isPreamble(key string) bool {
 }
 
 func (s *stream) emit(e *Event) {
+	e.EventBridge = s.bridged
 	s.recovering = false
 	s.records++
 	s.done = s.done || !s.yield(e, nil)

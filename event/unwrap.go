@@ -53,7 +53,9 @@ func (s *stream) unwrap(text string, offset int64, fixed bool, level int) {
 	}
 	switch {
 	case strings.HasSuffix(detailType, "via CloudTrail") && detail != "":
+		s.bridged = true
 		s.values(textWindow(string(detail), offset, true), level)
+		s.bridged = false
 	case strings.HasPrefix(detailType, "Object "): // an S3 event by way of EventBridge
 		s.fail(offset, ErrNotification)
 	case payload != "":

@@ -79,6 +79,9 @@ func All(c *Config) ([]detect.Detector, error) {
 // or a declared scanner's. Only fields that AWS sets excuse a call.
 func complete(c *Config, d detect.Detector) detect.Detector {
 	info := d.Info()
+	if c.provides(info.Hook) {
+		info.Hook = ""
+	}
 	info.Mitigations = append(info.Mitigations, mitigations[info.Technique.Parent()]...)
 	if info.Scope != nil && info.Scope != detect.ByPrincipal {
 		return detect.New(info, d.Detect)

@@ -87,6 +87,23 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// provides reports whether the config has what a rule's hook asks for.
+func (c *Config) provides(hook string) bool {
+	switch hook {
+	case "Config.Locate":
+		return c.Locate != nil
+	case "Config.Reputation":
+		return c.Reputation != nil
+	case "Config.Networks":
+		return len(c.Networks)+len(c.VPCEndpoints) > 0
+	case "Config.SensitiveBuckets":
+		return len(c.SensitiveBuckets) > 0
+	case "Config.Accounts":
+		return len(c.Accounts) > 0
+	}
+	return hook == ""
+}
+
 // threshold returns a rule's threshold: its own, or what the organisation set.
 func (c *Config) threshold(rule string, t detect.Threshold) detect.Threshold {
 	if v, ok := c.Thresholds[rule]; ok {

@@ -30,6 +30,10 @@ type options struct {
 	format       string   // text, json or markdown
 	minSeverity  detect.Severity
 	failOn       detect.Severity // Silent: never
+	coverage     bool            // say what the logs let the rules see
+	navigator    string          // a file, or ""
+	verdicts     []verdict       // on findings of earlier scans
+	explain      string          // the id of an event, or ""
 	shards       int             // 0: one per processor
 	memory       int64           // bytes
 	quiet        bool
@@ -94,6 +98,10 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	fs.StringVar(&o.format, "format", "text", "`form` of the findings: text, json (one a line) or markdown")
 	fs.TextVar(&o.minSeverity, "min-severity", detect.Informational, "print findings of at least this `severity`: info, low, medium, high or critical")
 	fs.TextVar(&o.failOn, "fail-on", detect.Silent, "exit with status 1 on a finding of at least this `severity`, printed or not; silent means never")
+	fs.BoolVar(&o.coverage, "coverage", false, "say which logging was seen, which rules are blind for want of it, and what to switch on")
+	fs.StringVar(&o.navigator, "navigator", "", "write what can be seen, and what was found, as a layer of the ATT&CK Navigator to this `file`")
+	verdicts := fs.String("verdicts", "", "`file` of findings as -format json prints them, each with a \"verdict\": benign, malicious or undecided; what they say is learnt first")
+	fs.StringVar(&o.explain, "explain", "", "say for the event of this `id` why each rule reports it or not")
 	fs.IntVar(&o.shards, "shards", 0, "number of `goroutines` that detect; findings do not depend on it (default one per processor)")
 	megabytes := fs.Int64("memory", 256, "`MB` of memory for putting records in order; beyond it, compressed temporary files are used (in $TMPDIR)")
 	fs.BoolVar(&o.quiet, "quiet", false, "print only findings, and what went wrong")
@@ -133,6 +141,12 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 			return nil, err
 		}
 		c.Locate = locate
+	}
+	if *verdicts != "" {
+		var err error
+		if o.verdicts, err = readVerdicts(*verdicts); err != nil {
+			return nil, err
+		}
 	}
 	if *suppressions != "" {
 		if err := readJSON(*suppressions, &o.suppressions); err != nil {

@@ -11,11 +11,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/cloudtell/cloudtell/detect/coverage"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -25,12 +28,14 @@ type intake struct {
 	options  event.ReadOptions
 	progress progress
 
-	mu       sync.Mutex
-	coverage coverage
+	watch *coverage.Coverage // what the logs let the rules see; nil if nobody asks
+
+	mu      sync.Mutex
+	reading reading
 }
 
-// A coverage says what was read, and what not.
-type coverage struct {
+// A reading says what was read, and what not.
+type reading struct {
 	files      int   // that held records, or nothing at all
 	records    int64 // that could be read
 	skipped    notes // files and folders that hold no log
@@ -39,7 +44,7 @@ type coverage struct {
 }
 
 // unread says in one line what is missing, or "".
-func (c *coverage) unread() string {
+func (c *reading) unread() string {
 	if c.failed.total+c.unreadable.total == 0 {
 		return ""
 	}
@@ -63,7 +68,7 @@ func (r record) decode() (*event.Event, error) {
 
 // gather reads everything that the paths name into the sorter, files at once
 // on all processors. Its error is one that ends the scan: the context's, or
-// the sorter's. What is wrong with the input itself is noted in the coverage.
+// the sorter's. What is wrong with the input itself is noted in the reading.
 func (in *intake) gather(ctx context.Context, paths []string, s *sorter) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -72,10 +77,19 @@ func (in *intake) gather(ctx context.Context, paths []string, s *sorter) error {
 	for range workers() {
 		w := s.writer()
 		wg.Go(func() {
+			var watch *coverage.Coverage
+			if in.watch != nil {
+				watch = in.watch.Empty()
+			}
 			for name := range names {
-				if err := in.readFile(ctx, name, w); err != nil {
+				if err := in.readFile(ctx, name, w, watch); err != nil {
 					cancel(err)
 				}
+			}
+			if watch != nil {
+				in.mu.Lock()
+				defer in.mu.Unlock()
+				in.watch.Merge(watch)
 			}
 		})
 	}
@@ -106,7 +120,7 @@ func (in *intake) walk(path string, yield func(name string) bool) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		in.note(&in.coverage.failed, path, err)
+		in.note(&in.reading.failed, path, err)
 		return
 	}
 	if !info.IsDir() {
@@ -116,12 +130,12 @@ func (in *intake) walk(path string, yield func(name string) bool) {
 	root := path + string(filepath.Separator) // follows a symbolic link
 	filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
-			in.note(&in.coverage.failed, name, err)
+			in.note(&in.reading.failed, name, err)
 			return nil
 		}
 		if entry.IsDir() {
 			if why := noLogs(entry.Name()); why != nil && name != root {
-				in.note(&in.coverage.skipped, name, why)
+				in.note(&in.reading.skipped, name, why)
 				return fs.SkipDir
 			}
 			return nil
@@ -129,11 +143,11 @@ func (in *intake) walk(path string, yield func(name string) bool) {
 		info, err := os.Stat(name) // follows a symbolic link
 		switch {
 		case err != nil:
-			in.note(&in.coverage.failed, name, err)
+			in.note(&in.reading.failed, name, err)
 		case info.IsDir():
-			in.note(&in.coverage.skipped, name, errLink)
+			in.note(&in.reading.skipped, name, errLink)
 		case !info.Mode().IsRegular():
-			in.note(&in.coverage.skipped, name, errIrregular)
+			in.note(&in.reading.skipped, name, errIrregular)
 		case !yield(name):
 			return fs.SkipAll
 		}
@@ -210,23 +224,24 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 // readFile reads one file into w. Its error is one that ends the scan.
-func (in *intake) readFile(ctx context.Context, name string, w *writer) error {
+func (in *intake) readFile(ctx context.Context, name string, w *writer, watch *coverage.Coverage) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	r, err := in.open(name)
 	if err != nil {
-		in.note(&in.coverage.failed, name, err)
+		in.note(&in.reading.failed, name, err)
 		return nil
 	}
 	defer r.Close()
 	defer context.AfterFunc(ctx, func() { r.Close() })()
 	text, err := inflate(r)
 	if err != nil {
-		in.note(&in.coverage.failed, name, err)
+		in.note(&in.reading.failed, name, err)
 		return nil
 	}
-	var f fileCoverage
+	var f fileReading
+	delivered := deliveryTime(name)
 	for e, err := range event.Read(text, &in.options) {
 		if err != nil {
 			f.fault(err)
@@ -237,6 +252,9 @@ func (in *intake) readFile(ctx context.Context, name string, w *writer) error {
 		kind := byte(cloudTrailRecord)
 		if e.Category == event.AccessLog {
 			kind = accessLogLine
+		}
+		if watch != nil {
+			watch.Observe(e, delivered)
 		}
 		if err := w.add(e.Time.UnixNano(), e.ID, kind, e.Text); err != nil {
 			return err
@@ -250,8 +268,31 @@ func (in *intake) readFile(ctx context.Context, name string, w *writer) error {
 	return nil
 }
 
-// A fileCoverage is what was read of one file.
-type fileCoverage struct {
+// The names of log files tell when they were delivered: CloudTrail's to the
+// minute, those of access logs to the second.
+var deliveryNames = []struct {
+	form   *regexp.Regexp
+	layout string
+}{
+	{regexp.MustCompile(`_CloudTrail_.*_(\d{8}T\d{4}Z)_`), "20060102T1504Z"},
+	{regexp.MustCompile(`(?:^|[^0-9])(\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d)-[0-9A-F]{16}`), "2006-01-02-15-04-05"},
+}
+
+// deliveryTime returns when a log file of that name was delivered; the zero
+// time if the name does not tell.
+func deliveryTime(name string) time.Time {
+	for _, d := range deliveryNames {
+		if m := d.form.FindStringSubmatch(filepath.Base(name)); m != nil {
+			if t, err := time.Parse(d.layout, m[1]); err == nil {
+				return t
+			}
+		}
+	}
+	return time.Time{}
+}
+
+// A fileReading is what was read of one file.
+type fileReading struct {
 	records int64
 	faults  int
 	first   []*event.DecodeError // the first few
@@ -259,7 +300,7 @@ type fileCoverage struct {
 	failed  error                // why the file could not be read to its end
 }
 
-func (f *fileCoverage) fault(err error) {
+func (f *fileReading) fault(err error) {
 	var d *event.DecodeError
 	if !errors.As(err, &d) {
 		f.failed = err
@@ -272,30 +313,30 @@ func (f *fileCoverage) fault(err error) {
 	}
 }
 
-// enter adds a file's coverage to the whole.
-func (in *intake) enter(name string, f *fileCoverage) {
+// enter adds what was read of a file to the whole.
+func (in *intake) enter(name string, f *fileReading) {
 	if f.failed != nil {
-		in.note(&in.coverage.failed, name, f.failed)
+		in.note(&in.reading.failed, name, f.failed)
 	}
 	if f.noLog && f.records == 0 {
 		if f.failed == nil {
-			in.note(&in.coverage.skipped, name, fmt.Errorf("no log in it: %w", f.first[0].Err))
+			in.note(&in.reading.skipped, name, fmt.Errorf("no log in it: %w", f.first[0].Err))
 		}
 		return
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if f.failed == nil || f.records > 0 {
-		in.coverage.files++
+		in.reading.files++
 	}
-	in.coverage.records += f.records
+	in.reading.records += f.records
 	for _, d := range f.first {
-		in.coverage.unreadable.add(name, fmt.Sprintf("record %d, at byte %d: %v", d.Record, d.Offset, d.Err))
+		in.reading.unreadable.add(name, fmt.Sprintf("record %d, at byte %d: %v", d.Record, d.Offset, d.Err))
 	}
-	in.coverage.unreadable.total += f.faults - len(f.first)
+	in.reading.unreadable.total += f.faults - len(f.first)
 }
 
-// note puts a file or folder on one of the coverage's lists.
+// note puts a file or folder on one of the reading's lists.
 func (in *intake) note(list *notes, name string, why error) {
 	var pathError *fs.PathError
 	if errors.As(why, &pathError) {

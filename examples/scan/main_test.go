@@ -575,7 +575,7 @@ func TestProblems(t *testing.T) {
 	require.NoError(t, err)
 	engine, err := detect.NewEngine(set, nil, nil)
 	require.NoError(t, err)
-	s := &scanner{options: o, engine: engine, intake: &intake{coverage: coverage{files: 1}}}
+	s := &scanner{options: o, engine: engine, intake: &intake{reading: reading{files: 1}}}
 	r := newReport(o, nil, io.Discard)
 	var stderr bytes.Buffer
 	s.problem(nil)

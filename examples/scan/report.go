@@ -32,6 +32,7 @@ type report struct {
 	failed      bool
 	bySeverity  [detect.Critical + 1]int
 	byRule      map[string]int64
+	byTechnique map[detect.Technique]int // a sub-technique counts for its parent, too
 	byPrincipal map[string]*tally
 
 	// What the end of the scan adds.
@@ -61,6 +62,7 @@ func newReport(o *options, infos []detect.Info, w io.Writer) *report {
 		open:        make(map[string]detect.Finding),
 		principals:  make(map[string]struct{}),
 		byRule:      make(map[string]int64),
+		byTechnique: make(map[detect.Technique]int),
 		byPrincipal: make(map[string]*tally),
 	}
 	for _, info := range infos {
@@ -137,6 +139,10 @@ func (r *report) count(f *detect.Finding) {
 	r.findings++
 	r.bySeverity[f.Severity]++
 	r.byRule[f.Rule]++
+	r.byTechnique[f.Technique]++
+	if parent := f.Technique.Parent(); parent != f.Technique {
+		r.byTechnique[parent]++
+	}
 	r.failed = r.failed || r.options.failOn != detect.Silent && f.Severity >= r.options.failOn
 	t := r.byPrincipal[f.Principal]
 	if t == nil {

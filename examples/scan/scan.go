@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/coverage"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -48,6 +51,11 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		// look late.
 		options: event.ReadOptions{NotAfter: time.Now().Add(time.Hour)},
 	}}
+	if o.coverage || o.navigator != "" {
+		if s.intake.watch, err = coverage.New(set.Infos()); err != nil {
+			return 0, err
+		}
+	}
 	stop := func() {}
 	if !o.quiet && isTerminal(stderr) && !(o.format == "json" && isTerminal(stdout)) {
 		stop = s.intake.progress.show(stderr)
@@ -61,21 +69,28 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 	if err != nil {
 		return 0, err
 	}
-	s.history = s.intake.coverage.files
+	s.history = s.intake.reading.files
+	s.judge(ctx, o.verdicts)
 	r := newReport(o, set.Infos(), stdout)
 	err = s.fold(ctx, o.paths, func(events []*event.Event) error {
 		findings, problem := engine.Process(ctx, events)
 		s.problem(problem)
 		r.saw(events)
+		if err := s.explain(ctx, events, stdout); err != nil {
+			return err
+		}
 		return r.add(findings)
 	})
 	if err != nil {
 		return 0, err
 	}
 	stop()
-	r.unread = s.intake.coverage.unread()
+	r.unread = s.intake.reading.unread()
 	r.suppressed = engine.Stats().Suppressed
 	if err := r.close(); err != nil {
+		return 0, err
+	}
+	if err := s.reportCoverage(r, stdout); err != nil {
 		return 0, err
 	}
 	// What was learnt is kept only once its findings are out: had they been
@@ -90,6 +105,56 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		}
 	}
 	return s.conclude(r, stderr), nil
+}
+
+// reportCoverage prints and writes what the options ask for.
+func (s *scanner) reportCoverage(r *report, stdout io.Writer) error {
+	if s.intake.watch == nil {
+		return nil
+	}
+	c := s.intake.watch.Report()
+	if s.options.navigator != "" {
+		if err := writeNavigator(s.options.navigator, c, r.byTechnique); err != nil {
+			return err
+		}
+	}
+	if !s.options.coverage {
+		return nil
+	}
+	return printCoverage(stdout, s.options.format, c)
+}
+
+// explain says why each rule reports the event that was asked for, or not, as
+// soon as it was evaluated.
+func (s *scanner) explain(ctx context.Context, events []*event.Event, stdout io.Writer) error {
+	i := slices.IndexFunc(events, func(e *event.Event) bool { return s.options.explain != "" && e.ID == s.options.explain })
+	if i < 0 {
+		return nil
+	}
+	explanations, err := s.engine.Explain(ctx, events[i])
+	if err != nil {
+		s.problem(err)
+		return nil
+	}
+	if s.options.format == "json" {
+		line, err := json.Marshal(struct {
+			Event        string               `json:"event"`
+			Explanations []detect.Explanation `json:"explanations"`
+		}{events[i].ID, explanations})
+		if err == nil {
+			_, err = fmt.Fprintf(stdout, "%s\n", line)
+		}
+		return err
+	}
+	for i := range explanations {
+		for line := range strings.Lines(explanations[i].String()) {
+			if _, err := fmt.Fprintln(stdout, clean(strings.TrimSuffix(line, "\n"))); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = fmt.Fprintln(stdout)
+	return err
 }
 
 // fold reads all that the paths name, puts it in order and gives it to process
@@ -150,7 +215,7 @@ func (s *scanner) problem(err error) {
 
 // conclude says on w how the scan went, and returns its exit status.
 func (s *scanner) conclude(r *report, w io.Writer) int {
-	c, stats := &s.intake.coverage, s.engine.Stats()
+	c, stats := &s.intake.reading, s.engine.Stats()
 	list := func(what string, n *notes) {
 		if n.total == 0 {
 			return

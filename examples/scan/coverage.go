@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/coverage"
+)
+
+// printCoverage prints what the logs let the rules see: as one line of JSON,
+// or for a person.
+func printCoverage(w io.Writer, format string, c *coverage.Report) error {
+	if format == "json" {
+		line, err := json.Marshal(struct {
+			Coverage *coverage.Report `json:"coverage"`
+		}{c})
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "%s\n", line)
+		return err
+	}
+	out := bufio.NewWriter(w)
+	printf := func(format string, args ...any) { fmt.Fprintf(out, format, args...) }
+	heading, bullet := "\nCOVERAGE: %s\n", "  "
+	if format == "markdown" {
+		heading, bullet = "\n## Coverage: %s\n\n", "- "
+	}
+
+	printf(heading, "what was logged")
+	for _, l := range c.Logging {
+		if !l.Seen {
+			printf("%sNOT SEEN  %s\n", bullet, l.Kind)
+			continue
+		}
+		printf("%sseen      %s: %s from %s to %s\n", bullet, l.Kind, count(l.Events, "event"), moment(l.First), moment(l.Last))
+	}
+	var logged, dark []string
+	for _, b := range c.Buckets {
+		if b.Logged {
+			logged = append(logged, clean(b.Name))
+		} else {
+			dark = append(dark, clean(b.Name))
+		}
+	}
+	printf("%sbuckets   %s with their objects logged: %s\n", bullet, digits(int64(len(logged))), few(logged))
+	printf("%s          %s known from other events only: %s\n", bullet, digits(int64(len(dark))), few(dark))
+	var regions []string
+	for _, r := range c.Regions {
+		regions = append(regions, clean(r.Name)+" "+digits(r.Events))
+	}
+	printf("%sregions   %s\n", bullet, few(regions))
+	if d := c.Delivery; d.Count > 0 {
+		printf("%sdelay     from an event to its delivery, and so to the decision about it: half within %s, 95%% within %s, all within %s; "+
+			"%.4g%% within an hour, %.4g%% within a day, %.4g%% within a week\n",
+			bullet, d.P50, d.P95, d.Max, 100*d.Hour, 100*d.Day, 100*d.Week)
+	} else {
+		printf("%sdelay     unknown: the names of the files do not say when they were delivered\n", bullet)
+	}
+
+	printf(heading, "what the rules can see")
+	for _, t := range c.Techniques {
+		printf("%s%s %s: %s; %d of %s ready\n", bullet, t.ID, t.Name, t.State, t.Ready, count(int64(t.Rules), "rule"))
+	}
+	for _, state := range []coverage.State{coverage.Blind, coverage.Partly, coverage.Unconfigured} {
+		byMissing := make(map[string][]string)
+		var order []string
+		for _, r := range c.Rules {
+			if r.State == state {
+				if byMissing[r.Missing] == nil {
+					order = append(order, r.Missing)
+				}
+				byMissing[r.Missing] = append(byMissing[r.Missing], r.Name)
+			}
+		}
+		for _, missing := range order {
+			printf("%s%s, for want of %s: %s\n", bullet, strings.ToUpper(string(state)), missing, strings.Join(byMissing[missing], ", "))
+		}
+	}
+	if len(c.Advice) > 0 {
+		printf(heading, "what to do about it")
+	}
+	for _, a := range c.Advice {
+		printf("%s%s\n", bullet, clean(a))
+	}
+	return out.Flush()
+}
+
+// few names the first of many.
+func few(names []string) string {
+	const most = 12
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %s more", strings.Join(names[:most], ", "), digits(int64(more)))
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// writeNavigator writes a layer of the ATT&CK Navigator.
+func writeNavigator(name string, c *coverage.Report, findings map[detect.Technique]int) error {
+	layer, err := c.Navigator("cloudtell", findings)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, append(layer, '\n'), 0o644)
+}
