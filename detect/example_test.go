@@ -1,0 +1,133 @@
+package detect_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// regions remembers where a principal works.
+var regions = baseline.FirstSeen("region", func(e *event.Event) string { return e.Region }, nil)
+
+// newRegion is a detector of one's own. Conditions go through Require, Excuse
+// and AtLeast, so that findings list them and Explain can tell them.
+var newRegion = detect.New(detect.Info{
+	Name: "new-region", Doc: "A principal works in a region that it did not work in before.",
+	Technique: "T1078.004", Tactic: detect.InitialAccess, Severity: detect.Medium,
+	Uses: []baseline.Feature{regions}, Needs: detect.ManagementEvents, Learn: 7 * baseline.Day,
+}, func(p *detect.Pass) {
+	region := regions.In(p)
+	if !p.Require("the region is new to the principal", region.New) ||
+		p.Excuse("the call was refused", p.Event.Denied()) {
+		return
+	}
+	p.Report(region.Value, "first call in "+region.Value)
+})
+
+// call returns alice's call in a region on a day.
+func call(day int, region string) *event.Event {
+	e, err := event.Parse(fmt.Sprintf(`{"eventVersion":"1.11","eventID":"id-%d-%s","eventTime":"2026-01-%02dT09:00:00Z",
+		"eventSource":"ec2.amazonaws.com","eventName":"DescribeInstances","awsRegion":%q,"sourceIPAddress":"198.51.100.7",
+		"userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/alice","accountId":"111122223333","userName":"alice"}}`,
+		day, region, day, region))
+	if err != nil {
+		panic(err)
+	}
+	return e
+}
+
+func engineOf(d detect.Detector) *detect.Engine {
+	set, err := detect.NewSet([]detect.Detector{d}, nil)
+	if err != nil {
+		panic(err)
+	}
+	engine, err := detect.NewEngine(set, nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	return engine
+}
+
+func ExampleNew() {
+	engine := engineOf(newRegion)
+	for day := 1; day <= 20; day++ {
+		engine.Process(context.Background(), []*event.Event{call(day, "eu-west-1")})
+	}
+	findings, _ := engine.Process(context.Background(), []*event.Event{call(21, "ap-south-1")})
+	for _, f := range findings {
+		fmt.Println(f.Severity, f.Rule, f.PrincipalName+":", f.Title)
+		fmt.Println(f.Learned)
+		for _, c := range f.Checks {
+			fmt.Println("-", c)
+		}
+	}
+	// Output:
+	// medium new-region alice: first call in ap-south-1
+	// learnt from 21 events on 20 of 30 days, since 2026-01-01
+	// - the region is new to the principal: yes
+	// - the call was refused: no
+}
+
+func ExampleEngine_Explain() {
+	ctx, engine := context.Background(), engineOf(newRegion)
+	engine.Process(ctx, []*event.Event{call(1, "eu-west-1"), call(2, "eu-west-1")})
+	for _, e := range []*event.Event{call(3, "eu-west-1"), call(3, "ap-south-1")} {
+		explanations, _ := engine.Explain(ctx, e)
+		for _, x := range explanations {
+			fmt.Println(x.String())
+		}
+	}
+	// Output:
+	// new-region: nothing, because of: the region is new to the principal: no
+	//   failed  the region is new to the principal: no
+	// new-region: nothing, because of: 7 days of learning, 3 of them active, before which the rule is silent: no
+	//   passed  the region is new to the principal: yes
+	//   passed  the call was refused: no
+	//   failed  7 days of learning, 3 of them active, before which the rule is silent: no
+}
+
+func ExampleEngine_Judge() {
+	ctx, engine := context.Background(), engineOf(newRegion)
+	for day := 1; day <= 20; day++ {
+		engine.Process(ctx, []*event.Event{call(day, "eu-west-1")})
+	}
+	findings, _ := engine.Process(ctx, []*event.Event{call(21, "ap-south-1")})
+	fmt.Println(len(findings), "finding about", findings[0].Unusual[0].Value)
+
+	// An analyst knows of the new region.
+	engine.Judge(ctx, &findings[0], baseline.Benign)
+	findings, _ = engine.Process(ctx, []*event.Event{call(25, "ap-south-1")})
+	fmt.Println(len(findings), "findings four days later")
+	// Output:
+	// 1 finding about ap-south-1
+	// 0 findings four days later
+}
+
+func ExampleSet_Apply() {
+	set, err := detect.NewSet([]detect.Detector{newRegion}, nil)
+	if err != nil {
+		panic(err)
+	}
+	// A stream engine that keeps bytes by key needs no more than this.
+	var record []byte
+	for day := 1; day <= 21; day++ {
+		region := "eu-west-1"
+		if day == 21 {
+			region = "ap-south-1"
+		}
+		record, err = set.Apply(detect.ByPrincipal, record, []*event.Event{call(day, region)}, func(f detect.Finding) {
+			fmt.Println(f.Time.Format(time.DateOnly), f.Title)
+		})
+		if err != nil {
+			panic(err)
+		}
+	}
+	fmt.Println(len(record) <= set.MaxBytes(detect.ByPrincipal))
+	// Output:
+	// 2026-01-21 first call in ap-south-1
+	// true
+}
