@@ -35,6 +35,7 @@ var rules = []func(*Config) detect.Detector{
 	deniedReconBurst,
 	distinctAPIs,
 	maliciousIP,
+	multiRegionSweep,
 	newServicesBurst,
 	anonymousListing,
 	bucketSweep,
