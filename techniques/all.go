@@ -37,6 +37,7 @@ var rules = []func(*Config) detect.Detector{
 	maliciousIP,
 	multiRegionSweep,
 	newServicesBurst,
+	orgAccountDiscovery,
 	anonymousListing,
 	bucketSweep,
 	listBucketsFirstSeen,
