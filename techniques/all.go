@@ -34,6 +34,7 @@ var rules = []func(*Config) detect.Detector{
 	canonicalReconSet,
 	deniedReconBurst,
 	distinctAPIs,
+	instanceRoleRecon,
 	maliciousIP,
 	multiRegionSweep,
 	newServicesBurst,
