@@ -34,6 +34,7 @@ var rules = []func(*Config) detect.Detector{
 	canonicalReconSet,
 	deniedReconBurst,
 	distinctAPIs,
+	iamFullDump,
 	instanceRoleRecon,
 	maliciousIP,
 	multiRegionSweep,
