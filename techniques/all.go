@@ -40,6 +40,7 @@ var rules = []func(*Config) detect.Detector{
 	multiRegionSweep,
 	newServicesBurst,
 	orgAccountDiscovery,
+	principalBrute,
 	anonymousListing,
 	bucketSweep,
 	listBucketsFirstSeen,
