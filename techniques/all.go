@@ -41,6 +41,7 @@ var rules = []func(*Config) detect.Detector{
 	newServicesBurst,
 	orgAccountDiscovery,
 	principalBrute,
+	publicSnapshotSearch,
 	anonymousListing,
 	bucketSweep,
 	listBucketsFirstSeen,
