@@ -42,6 +42,7 @@ var rules = []func(*Config) detect.Detector{
 	orgAccountDiscovery,
 	principalBrute,
 	publicSnapshotSearch,
+	reconFromHosting,
 	anonymousListing,
 	bucketSweep,
 	listBucketsFirstSeen,
