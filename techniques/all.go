@@ -43,6 +43,7 @@ var rules = []func(*Config) detect.Detector{
 	principalBrute,
 	publicSnapshotSearch,
 	reconFromHosting,
+	serviceAbuseRecon,
 	anonymousListing,
 	bucketSweep,
 	listBucketsFirstSeen,
