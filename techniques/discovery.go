@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -36,6 +38,46 @@ func asks(operation string) bool {
 		}
 	}
 	return false
+}
+
+// reconCalls are what intruders ask to find out where they are and what is
+// there: the canonical ones, and what enumeration tools add to them.
+var reconCalls = append([]string{
+	"cloudtrail:DescribeTrails",
+	"guardduty:ListDetectors",
+	"iam:GetAccountAuthorizationDetails",
+	"iam:GetAccountSummary",
+	"iam:ListAccountAliases",
+	"iam:ListGroups",
+	"organizations:DescribeOrganization",
+	"ssm:DescribeParameters",
+}, canonicalCalls...)
+
+// reconUsual remembers which of them are a principal's habit.
+var reconUsual = baseline.FirstSeen("recon call", directAPI, &baseline.FirstSeenOptions{Cap: 24}).On(reconCalls...)
+
+// directAPI names the call that a principal made itself.
+func directAPI(e *event.Event) string {
+	if !direct(e) {
+		return ""
+	}
+	return api(e)
+}
+
+// unfamiliar returns how much looking around weighs: more from a network or
+// with a tool that is new to the principal, which are then added to the
+// evidence, and less for people in the console. Rules that ask it use networks
+// and tools.
+func unfamiliar(c *Config, p *detect.Pass, s detect.Severity, evidence ...detect.Evidence) (detect.Severity, []detect.Evidence) {
+	if newNetwork(c, p) {
+		s = raised(s, 1)
+		evidence = append(evidence, networkEvidence(p))
+	}
+	if newTool(p) {
+		s = raised(s, 1)
+		evidence = append(evidence, toolEvidence(p))
+	}
+	return person(p.Event, s), evidence
 }
 
 // service returns the name of an event's service, its last 32 bytes if it is

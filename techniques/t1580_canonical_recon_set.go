@@ -7,7 +7,6 @@ import (
 
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
-	"github.com/cloudtell/cloudtell/event"
 )
 
 // canonicalThreshold is our choice: of the eleven calls below, over seven
@@ -32,19 +31,9 @@ var canonicalCalls = []string{
 }
 
 // canonicalAsked counts which of them a principal asks, allowed or not.
-var canonicalAsked = baseline.Distinct("canonical recon", canonicalCall, 16, 10*time.Minute).On(canonicalCalls...)
+var canonicalAsked = baseline.Distinct("canonical recon", directAPI, 16, 10*time.Minute).On(canonicalCalls...)
 
-// canonicalUsual remembers which it asks as a habit.
-var canonicalUsual = baseline.FirstSeen("canonical recon", canonicalCall, &baseline.FirstSeenOptions{Cap: 16}).On(canonicalCalls...)
-
-func canonicalCall(e *event.Event) string {
-	if !direct(e) {
-		return ""
-	}
-	return api(e)
-}
-
-func canonicalReconSet(*Config) detect.Detector {
+func canonicalReconSet(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "canonical-recon-set",
 		Doc: "Within ten minutes a principal makes five of the eleven calls that intruders orient themselves with, and none of the five is its habit: " +
@@ -54,11 +43,14 @@ func canonicalReconSet(*Config) detect.Detector {
 		Tactic:    detect.Discovery,
 		Severity:  detect.High,
 		Events:    canonicalCalls,
-		Uses:      []baseline.Feature{canonicalAsked, canonicalUsual},
+		Uses:      []baseline.Feature{canonicalAsked, reconUsual},
 		Needs:     detect.ManagementReads,
-		Learn:     learn,
-		Cold:      detect.Low,
-		Quiet:     day,
+		Threshold: c.threshold("canonical-recon-set", detect.Threshold{
+			Of: "orientation calls within 10 minutes that are no habit", Value: canonicalThreshold, Min: 2, Max: len(canonicalCalls),
+		}),
+		Learn: learn,
+		Cold:  detect.Low,
+		Quiet: day,
 		Benign: []string{
 			"A new inventory job or posture scanner; it becomes habit, or is declared in Config.Scanners.",
 			"An administrator tours the console, where the finding is one level lower.",
@@ -69,28 +61,19 @@ func canonicalReconSet(*Config) detect.Detector {
 			"Look for reads of secrets and buckets, and for new users and keys, in the hours after.",
 		},
 	}, func(p *detect.Pass) {
-		w := canonicalAsked.In(p)
-		if w.Count < canonicalThreshold {
+		n := reconUsual.In(p)
+		if !p.Require("the call is new to the principal", n.New) { // whichever new call comes last sees them all
 			return
 		}
-		n := canonicalUsual.In(p)
-		if !n.New { // whichever new call comes last sees them all
+		fresh := canonicalAsked.In(p).Except(n)
+		if !p.Reaches(fresh.Count) {
 			return
 		}
-		var fresh []string
-		for _, call := range w.Values() {
-			if !n.Established(call) {
-				fresh = append(fresh, call)
-			}
-		}
-		if len(fresh) < canonicalThreshold {
-			return
-		}
-		p.ReportAt(person(p.Event, detect.High), "", fmt.Sprintf("makes %d of the %d calls that intruders begin with within 10 minutes", len(fresh), len(canonicalCalls)), detect.Evidence{
+		p.ReportAt(person(p.Event, detect.High), "", fmt.Sprintf("makes %d of the %d calls that intruders begin with within 10 minutes", fresh.Count, len(canonicalCalls)), detect.Evidence{
 			Name:     "orientation calls within 10 minutes that are no habit",
-			Observed: strings.Join(fresh, ", "),
-			Expected: fmt.Sprintf("fewer than %d; usual ones: %s", canonicalThreshold, habit(n)),
-			EventIDs: w.EventIDs(),
+			Observed: strings.Join(fresh.Values(), ", "),
+			Expected: fmt.Sprintf("fewer than %d; usual ones: %s", p.Threshold(), habit(n)),
+			EventIDs: fresh.EventIDs(),
 		})
 	})
 }

@@ -38,7 +38,10 @@ func deniedReconBurst(c *Config) detect.Detector {
 		Severity:  detect.Medium,
 		Uses:      []baseline.Feature{deniedReads, deniedBursts, networks, tools},
 		Needs:     detect.ManagementReads,
-		Quiet:     day,
+		Threshold: c.threshold("denied-recon-burst", detect.Threshold{
+			Of: "different get, list and describe calls refused within 10 minutes", Value: deniedReadsThreshold, Min: 3, Max: 4 * deniedReadsThreshold,
+		}),
+		Quiet: day,
 		Benign: []string{
 			"A person with few rights opens console pages that try everything; lowered.",
 			"A scanner or agent whose policy lacks rights; after three days it is habit.",
@@ -49,24 +52,17 @@ func deniedReconBurst(c *Config) detect.Detector {
 			"Ask the principal's owner; if unexplained, deactivate the key or revoke the sessions.",
 		},
 	}, func(p *detect.Pass) {
-		if deniedRead(p.Event) == "" {
+		if !p.Require("a question was refused", deniedRead(p.Event) != "") {
 			return
 		}
 		w := deniedReads.In(p)
-		if w.Count < deniedReadsThreshold || deniedBursts.In(p).Normal {
+		if !p.Reaches(w.Count) || p.Excuse("such bursts are a habit of the principal", deniedBursts.In(p).Normal) {
 			return
 		}
-		severity := detect.Medium
-		evidence := []detect.Evidence{deniedEvidence(w)}
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, networkEvidence(p))
-		}
-		if newTool(p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, toolEvidence(p))
-		}
-		p.ReportAt(person(p.Event, severity), "", fmt.Sprintf("%d different read calls refused within 10 minutes", w.Count), evidence...)
+		refused := deniedEvidence(w)
+		refused.Expected = fmt.Sprintf("fewer than %d", p.Threshold())
+		severity, evidence := unfamiliar(c, p, detect.Medium, refused)
+		p.ReportAt(severity, "", fmt.Sprintf("%d different read calls refused within 10 minutes", w.Count), evidence...)
 	})
 }
 

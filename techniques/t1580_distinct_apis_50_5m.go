@@ -38,9 +38,12 @@ func distinctAPIs(c *Config) detect.Detector {
 		Severity:  detect.Medium,
 		Uses:      []baseline.Feature{discoveredAPIs, discoveryBursts, networks, tools},
 		Needs:     detect.ManagementReads,
-		Learn:     learn,
-		Cold:      detect.Low,
-		Quiet:     day,
+		Threshold: c.threshold("distinct-apis-50-5m", detect.Threshold{
+			Of: "different list and describe calls within 5 minutes", Value: distinctAPIsThreshold + 1, Min: 10, Max: 2 * distinctAPIsThreshold,
+		}),
+		Learn: learn,
+		Cold:  detect.Low,
+		Quiet: day,
 		Benign: []string{
 			"The first run of an infrastructure tool or posture scanner under this principal; declare scanners in Config.Scanners.",
 			"An administrator opens many console pages.",
@@ -50,34 +53,25 @@ func distinctAPIs(c *Config) detect.Detector {
 			"Ask the principal's owner; if unexplained, revoke its sessions and keys.",
 		},
 	}, func(p *detect.Pass) {
-		if !discovery(p.Event) {
+		if !p.Require("the call asks what there is", discovery(p.Event)) {
 			return
 		}
 		w := discoveredAPIs.In(p)
-		if w.Count <= distinctAPIsThreshold {
+		if !p.Reaches(w.Count) {
 			return
 		}
 		past := discoveryBursts.In(p)
-		if past.Normal {
+		if p.Excuse("such bursts are a habit of the principal", past.Normal) {
 			return
 		}
 		const shown = 12
 		values := w.Values()
-		evidence := []detect.Evidence{{
+		severity, evidence := unfamiliar(c, p, detect.Medium, detect.Evidence{
 			Name:     "different list and describe calls within 5 minutes",
 			Observed: fmt.Sprintf("%d, among them %s", w.Count, strings.Join(values[:min(shown, len(values))], ", ")),
-			Expected: fmt.Sprintf("at most %d; bursts on %d of the last 30 days", distinctAPIsThreshold, past.Days),
+			Expected: fmt.Sprintf("fewer than %d; bursts on %d of the last 30 days", p.Threshold(), past.Days),
 			EventIDs: w.EventIDs(),
-		}}
-		severity := detect.Medium
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, networkEvidence(p))
-		}
-		if newTool(p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, toolEvidence(p))
-		}
-		p.ReportAt(person(p.Event, severity), "", fmt.Sprintf("%d different list and describe calls within 5 minutes", w.Count), evidence...)
+		})
+		p.ReportAt(severity, "", fmt.Sprintf("%d different list and describe calls within 5 minutes", w.Count), evidence...)
 	})
 }

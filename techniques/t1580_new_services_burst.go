@@ -28,7 +28,7 @@ func discoveredService(e *event.Event) string {
 	return service(e)
 }
 
-func newServicesBurst(*Config) detect.Detector {
+func newServicesBurst(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "new-services-burst",
 		Doc: "Within ten minutes a principal lists or describes things in four or more services that it does not look at otherwise. " +
@@ -39,9 +39,12 @@ func newServicesBurst(*Config) detect.Detector {
 		Severity:  detect.High,
 		Uses:      []baseline.Feature{discoveredServices, usualServices},
 		Needs:     detect.ManagementReads,
-		Learn:     learn,
-		Cold:      detect.Informational,
-		Quiet:     day,
+		Threshold: c.threshold("new-services-burst", detect.Threshold{
+			Of: "services looked at within 10 minutes that are no habit", Value: newServicesThreshold, Min: 2, Max: 8 * newServicesThreshold,
+		}),
+		Learn: learn,
+		Cold:  detect.Informational,
+		Quiet: day,
 		Benign: []string{
 			"An administrator looks into an incident or tours the console.",
 			"A posture scanner or an infrastructure tool starts to cover more services.",
@@ -52,31 +55,22 @@ func newServicesBurst(*Config) detect.Detector {
 			"Look for what often comes next: new keys and users, reads of secrets and buckets, instances in other regions.",
 		},
 	}, func(p *detect.Pass) {
-		if !discovery(p.Event) {
-			return
-		}
-		w := discoveredServices.In(p)
-		if w.Count < newServicesThreshold {
+		if !p.Require("the call asks what there is", discovery(p.Event)) {
 			return
 		}
 		n := usualServices.In(p)
-		if !n.New { // whichever new service comes last sees them all
+		if !p.Require("the service is new to the principal", n.New) { // whichever new service comes last sees them all
 			return
 		}
-		var fresh []string
-		for _, s := range w.Values() {
-			if !n.Established(s) {
-				fresh = append(fresh, s)
-			}
-		}
-		if len(fresh) < newServicesThreshold {
+		fresh := discoveredServices.In(p).Except(n)
+		if !p.Reaches(fresh.Count) {
 			return
 		}
-		p.ReportAt(person(p.Event, surprise(n, detect.High)), "", fmt.Sprintf("looks around in %d services new to the principal within 10 minutes", len(fresh)), detect.Evidence{
+		p.ReportAt(person(p.Event, surprise(n, detect.High)), "", fmt.Sprintf("looks around in %d services new to the principal within 10 minutes", fresh.Count), detect.Evidence{
 			Name:     "services listed or described within 10 minutes that are no habit",
-			Observed: fmt.Sprintf("%d: %s", len(fresh), strings.Join(fresh, ", ")),
-			Expected: fmt.Sprintf("fewer than %d; usual services: %s", newServicesThreshold, habit(n)),
-			EventIDs: w.EventIDs(),
+			Observed: fmt.Sprintf("%d: %s", fresh.Count, strings.Join(fresh.Values(), ", ")),
+			Expected: fmt.Sprintf("fewer than %d; usual services: %s", p.Threshold(), habit(n)),
+			EventIDs: fresh.EventIDs(),
 		})
 	})
 }
