@@ -28,6 +28,7 @@ var rules = []func(*Config) detect.Detector{
 	plaintextSecretWritten,
 	secretsmanagerBulk,
 	ssmBulk,
+	ssmPathDump,
 	ssmSensitiveName,
 	userdataBulk,
 	userdataRead,

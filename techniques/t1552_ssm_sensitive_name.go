@@ -113,7 +113,7 @@ func ssmSensitiveName(c *Config) detect.Detector {
 			"If no kms:Decrypt with the parameter's ARN follows the call, the secret is kept in plain text: make it a SecureString.",
 		},
 	}, func(p *detect.Pass) {
-		if !attempted(p.Event) {
+		if !p.Require("a parameter was read or denied", attempted(p.Event)) {
 			return
 		}
 		var reads baseline.Novelty
@@ -130,16 +130,20 @@ func ssmSensitiveName(c *Config) detect.Detector {
 				return // one finding for all names of a call
 			}
 		}
+		p.Require("a name tells of a secret, and is new to the principal", false)
 	})
 }
 
 func sensitiveParameter(c *Config, p *detect.Pass, name, word string, reads baseline.Novelty) {
+	if p.Excuse("the principal wrote it on an earlier day", ownParameters.earlier.In(p).Established(name)) {
+		return
+	}
 	severity := detect.Low
 	decrypted := p.Event.Request.At("withDecryption").IsTrue()
 	if decrypted {
 		severity = detect.Medium
 	}
-	if severity = ownParameters.weigh(c, p, name, reads, severity); severity == detect.Silent {
+	if severity = ownParameters.weigh(c, p, name, reads, severity); p.Excuse("the principal reads new ones every day", severity == detect.Silent) {
 		return
 	}
 	title := "parameter " + shown(name) + " read for the first time"
