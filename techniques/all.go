@@ -25,6 +25,7 @@ var rules = []func(*Config) detect.Detector{
 	getPasswordData,
 	lambdaConfigRead,
 	lambdaEnvSweep,
+	launchTemplateUserdata,
 	plaintextSecretWritten,
 	secretsmanagerBulk,
 	ssmBulk,
