@@ -30,6 +30,7 @@ var rules = []func(*Config) detect.Detector{
 	secretsmanagerBulk,
 	ssmBulk,
 	ssmPathDump,
+	ssmSecureDecryptFirstSeen,
 	ssmSensitiveName,
 	userdataBulk,
 	userdataRead,
