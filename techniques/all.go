@@ -26,6 +26,7 @@ var rules = []func(*Config) detect.Detector{
 	lambdaConfigRead,
 	lambdaEnvSweep,
 	launchTemplateUserdata,
+	multiStoreSecretSweep,
 	plaintextSecretWritten,
 	secretsElsewhere,
 	secretsmanagerBulk,
