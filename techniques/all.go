@@ -27,6 +27,7 @@ var rules = []func(*Config) detect.Detector{
 	lambdaEnvSweep,
 	launchTemplateUserdata,
 	multiStoreSecretSweep,
+	othersSecretsWriter,
 	plaintextSecretWritten,
 	secretsElsewhere,
 	secretsmanagerBulk,

@@ -169,21 +169,14 @@ func (s *secretStore) features() []baseline.Feature {
 	return list
 }
 
-// others returns what a principal asked the store for that it did not make on
-// an earlier day.
-func (s *secretStore) others(p *detect.Pass) baseline.Window {
+// unusual returns what a principal asked the store for that it neither made on an
+// earlier day nor reads regularly. Of one that reads new things there every day, or more than are remembered,
+// that cannot be told.
+func (s *secretStore) unusual(p *detect.Pass) baseline.Window {
 	w := s.asked.In(p)
 	for _, o := range s.own {
 		w = w.Except(o.earlier.In(p))
 	}
-	return w
-}
-
-// unusual returns what a principal asked the store for without a habit of it.
-// Of one that reads new things there every day, or more than are remembered,
-// that cannot be told.
-func (s *secretStore) unusual(p *detect.Pass) baseline.Window {
-	w := s.others(p)
 	for _, r := range s.reads {
 		reads := r.In(p)
 		if reads.Unseen >= 0.5 || reads.Known >= habitual {
