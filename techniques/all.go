@@ -23,6 +23,7 @@ var rules = []func(*Config) detect.Detector{
 	getObjectRateOverBaseline,
 	listThenGet,
 	getPasswordData,
+	imdsv1Allowed,
 	lambdaConfigRead,
 	lambdaEnvSweep,
 	launchTemplateUserdata,
