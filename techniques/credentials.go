@@ -37,6 +37,11 @@ type ownership struct {
 
 // newOwnership returns an ownership of the things that each yields for events of the given patterns that succeeded.
 func newOwnership(name string, each func(*event.Event) iter.Seq[string], patterns ...string) ownership {
+	return ownershipOf(name, 96, each, patterns...)
+}
+
+// ownershipOf is newOwnership with another number of things remembered.
+func ownershipOf(name string, most int, each func(*event.Event) iter.Seq[string], patterns ...string) ownership {
 	made := func(e *event.Event) iter.Seq[string] {
 		if !direct(e) || !e.Succeeded() {
 			return nil
@@ -45,8 +50,8 @@ func newOwnership(name string, each func(*event.Event) iter.Seq[string], pattern
 	}
 	return ownership{
 		// An initial period without end: one call proves ownership for good.
-		earlier: baseline.FirstSeenEach(name, made, &baseline.FirstSeenOptions{Cap: 96, Learn: 100 * 365 * day}).On(patterns...),
-		today:   baseline.DistinctEach(name+" today", made, 48, day).On(patterns...),
+		earlier: baseline.FirstSeenEach(name, made, &baseline.FirstSeenOptions{Cap: most, Learn: 100 * 365 * day}).On(patterns...),
+		today:   baseline.DistinctEach(name+" today", made, most/2, day).On(patterns...),
 	}
 }
 

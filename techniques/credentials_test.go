@@ -125,3 +125,50 @@ case a large operator
 		}
 	}
 }
+
+// A read with decryption is told from one of plain text by the call of KMS that
+// it leaves, made by AWS in the reader's name; no other call proves it.
+func TestSecureStringProof(t *testing.T) {
+	t.Parallel()
+	const (
+		read    = `day 22 10:00:01 ana ssm:GetParameter {"name":"/prod/db/password","withDecryption":true}`
+		path    = `day 22 10:00:01 ana ssm:GetParametersByPath {"path":"/prod/secrets","recursive":true,"withDecryption":true}`
+		context = `{"encryptionContext":{"PARAMETER_ARN":"arn:aws:ssm:us-east-1:111122223333:parameter/prod/db/password"}} `
+		aws     = `from "AWS Internal" agent "AWS Internal" set {"userIdentity":{"invokedBy":"AWS Internal"}}`
+	)
+	tests := []struct{ name, before, read, want string }{
+		{"decrypted by KMS", `day 22 10:00:00 ana kms:Decrypt ` + context + aws, read, "encrypted: KMS"},
+		{"decrypted by KMS, when the whole folder was", `day 22 10:00:00 ana kms:Decrypt ` + context + aws, path, "encrypted in part: KMS decrypted 1"},
+		{"not decrypted", ``, read, "in plain text"},
+		{"another parameter decrypted", `day 22 10:00:00 ana kms:Decrypt {"encryptionContext":{"PARAMETER_ARN":"arn:aws:ssm:us-east-1:111122223333:parameter/prod/db/url"}} ` + aws, read, "in plain text"},
+		{"decryption failed", `day 22 10:00:00 ana kms:Decrypt ` + context + aws + ` error AccessDenied`, read, "in plain text"},
+		{"decrypted by the principal's own call", `day 22 10:00:00 ana kms:Decrypt ` + context, read, "in plain text"},
+	}
+	for _, tt := range tests {
+		for _, rule := range []detect.Detector{ssmSensitiveName(&Config{}), ssmSecureDecryptFirstSeen(&Config{})} {
+			name := rule.Info().Name
+			s, err := detecttest.Parse(t.Name(), "rule "+name+`
+principal ana = sso Developer ana@example.com from 198.51.100.20 agent "aws-cli/2.15.30"
+case `+tt.name+`
+  day 1-20 weekdays 09:00 ana ssm:DescribeParameters
+  `+tt.before+"\n  "+tt.read+`
+  expect nothing
+`)
+			require.NoError(t, err)
+			found := run(t, []detect.Detector{rule}, s.Cases[0].Events())
+			require.Len(t, found, 1, "%s: %s", name, tt.name)
+			require.Len(t, found[0].Evidence, 2, "%s: %s", name, tt.name)
+			assert.Contains(t, found[0].Evidence[1].Observed, tt.want, "%s: %s", name, tt.name)
+		}
+	}
+}
+
+func TestCredentialObject(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{".aws/credentials", "home/bob/.aws/credentials", "id_rsa", "ssh/id_rsa", "keys/web.pem", "putty.ppk", ".env", "app/.env", "app/prod.env", "state/prod.tfstate"} {
+		assert.True(t, credentialObject(key), key)
+	}
+	for _, key := range []string{"", "/", "credentials", "docs/credentials", "id_rsa.pub", "pem", "a.pem/", "environment", "prod.tfstate.backup", "env"} {
+		assert.False(t, credentialObject(key), key)
+	}
+}

@@ -24,7 +24,7 @@ var passwordInstances = baseline.Distinct("password data instance", func(e *even
 	return e.Request.At("instanceId").Text()
 }, 32, time.Hour).On("ec2:GetPasswordData")
 
-func getPasswordData(*Config) detect.Detector {
+func getPasswordData(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "get-password-data",
 		Doc: "A principal asks for the administrator passwords of ten or more Windows instances within an hour, which it did not launch itself. " +
@@ -35,7 +35,10 @@ func getPasswordData(*Config) detect.Detector {
 		Events:    []string{"ec2:GetPasswordData"},
 		Uses:      []baseline.Feature{passwordInstances, launchedInstances.earlier, launchedInstances.today},
 		Needs:     detect.ManagementReads,
-		Quiet:     24 * time.Hour,
+		Threshold: c.threshold("get-password-data", detect.Threshold{
+			Of: "Windows instances within an hour, launched by others", Value: passwordDataThreshold, Min: 2, Max: 32,
+		}),
+		Quiet: 24 * time.Hour,
 		Benign: []string{
 			"An automation fetches the passwords of Windows instances that another one launches.",
 		},
@@ -44,22 +47,18 @@ func getPasswordData(*Config) detect.Detector {
 			"Change the administrator password of the instances listed, and look for sign-ins to them.",
 		},
 	}, func(p *detect.Pass) {
-		if !attempted(p.Event) {
+		if !p.Require("a password was got or denied", attempted(p.Event)) {
 			return
 		}
-		w := passwordInstances.In(p)
-		if w.Count < passwordDataThreshold {
-			return
-		}
-		instances := launchedInstances.unusual(p, w, baseline.Novelty{})
-		if instances.Count < passwordDataThreshold {
+		instances := launchedInstances.unusual(p, passwordInstances.In(p), baseline.Novelty{})
+		if !p.Reaches(instances.Count) {
 			return
 		}
 		severity := launchedInstances.weighBurst(p, instances, baseline.Novelty{}, detect.High)
 		p.ReportAt(severity, "", fmt.Sprintf("administrator passwords of %d instances requested within an hour", instances.Count), detect.Evidence{
 			Name:     "instances, launched by others, whose administrator password was requested within an hour",
 			Observed: fmt.Sprintf("%d: %s", instances.Count, strings.Join(instances.Values(), ", ")),
-			Expected: fmt.Sprintf("fewer than %d", passwordDataThreshold),
+			Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
 			EventIDs: instances.EventIDs(),
 		})
 	})

@@ -80,11 +80,12 @@ func lambdaConfigRead(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		function := functionRead(p.Event)
-		if function == "" || !attempted(p.Event) {
+		if !p.Require("the configuration of a named function, or of all, was read or denied", function != "" && attempted(p.Event)) {
 			return
 		}
 		reads := noveltyOf(functionReads.In(p), function)
-		if !reads.New {
+		if p.Excuse("the principal reads it regularly", !reads.New) ||
+			p.Excuse("the principal made or changed it on an earlier day", ownFunctions.earlier.In(p).Established(function)) {
 			return
 		}
 		// Consoles and tools list functions to show their names.
@@ -92,7 +93,7 @@ func lambdaConfigRead(c *Config) detect.Detector {
 		if function != allFunctions {
 			severity, what = detect.Medium, "configuration of function "+shown(function)
 		}
-		if severity = ownFunctions.weigh(c, p, function, reads, severity); severity == detect.Silent {
+		if severity = ownFunctions.weigh(c, p, function, reads, severity); p.Excuse("the principal reads new ones every day", severity == detect.Silent) {
 			return
 		}
 		title := what + " read for the first time"

@@ -23,7 +23,7 @@ var functionsRead = baseline.Distinct("lambda function", func(e *event.Event) st
 	return functionRead(e)
 }, 64, 10*time.Minute).On("lambda:GetFunction", "lambda:GetFunctionConfiguration", "lambda:ListVersionsByFunction")
 
-func lambdaEnvSweep(*Config) detect.Detector {
+func lambdaEnvSweep(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "lambda-env-sweep",
 		Doc: "A principal reads the configuration of ten or more Lambda functions within ten minutes that it neither manages nor reads regularly. " +
@@ -34,9 +34,12 @@ func lambdaEnvSweep(*Config) detect.Detector {
 		Events:    functionsRead.Events(),
 		Uses:      []baseline.Feature{functionsRead, functionReads, ownFunctions.earlier, ownFunctions.today},
 		Needs:     detect.ManagementReads,
-		Learn:     learn,
-		Cold:      detect.Medium,
-		Quiet:     24 * time.Hour,
+		Threshold: c.threshold("lambda-env-sweep", detect.Threshold{
+			Of: "functions within 10 minutes, neither managed by the principal nor read regularly", Value: lambdaSweepThreshold, Min: 2, Max: 64,
+		}),
+		Learn: learn,
+		Cold:  detect.Medium,
+		Quiet: 24 * time.Hour,
 		Benign: []string{
 			"A posture or inventory tool was introduced; declare it in Config.Scanners.",
 			"A deployment pipeline takes over many functions at once.",
@@ -46,23 +49,19 @@ func lambdaEnvSweep(*Config) detect.Detector {
 			"Rotate every credential in the environment variables of the functions listed, and look for its use from elsewhere.",
 		},
 	}, func(p *detect.Pass) {
-		if !attempted(p.Event) {
-			return
-		}
-		w := functionsRead.In(p)
-		if w.Count < lambdaSweepThreshold {
+		if !p.Require("the configuration was read or denied", attempted(p.Event)) {
 			return
 		}
 		reads := functionReads.In(p)
-		functions := ownFunctions.unusual(p, w, reads)
-		if functions.Count < lambdaSweepThreshold {
+		functions := ownFunctions.unusual(p, functionsRead.In(p), reads)
+		if !p.Reaches(functions.Count) {
 			return
 		}
 		severity := ownFunctions.weighBurst(p, functions, reads, detect.High)
 		p.ReportAt(severity, "", fmt.Sprintf("configuration of %d functions requested within 10 minutes", functions.Count), detect.Evidence{
 			Name:     "functions whose environment variables were requested within 10 minutes, without a habit of it",
 			Observed: fmt.Sprintf("%d: %s", functions.Count, strings.Join(functions.Values(), ", ")),
-			Expected: fmt.Sprintf("fewer than %d; %s", lambdaSweepThreshold, usualReads(reads, functionReads.Age(p))),
+			Expected: fmt.Sprintf("fewer than %d; %s", p.Threshold(), usualReads(reads, functionReads.Age(p))),
 			EventIDs: functions.EventIDs(),
 		})
 	})

@@ -39,12 +39,13 @@ func plaintextSecretWritten(c *Config) detect.Detector {
 	}, func(p *detect.Pass) {
 		e := p.Event
 		kind := e.Request.At("type").Text()
-		if !e.Succeeded() || kind != "String" && kind != "StringList" {
+		if !p.Require("the call succeeded", e.Succeeded()) ||
+			!p.Require("the value is kept in plain text", kind == "String" || kind == "StringList") {
 			return
 		}
 		name := parameterName(e.Request.At("name").Text())
 		word := c.sensitiveName(name)
-		if word == "" {
+		if !p.Require("the name tells of a secret", word != "") {
 			return
 		}
 		p.Report(name, "parameter "+shown(name)+" written in plain text", detect.Evidence{

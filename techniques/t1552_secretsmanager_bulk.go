@@ -96,7 +96,7 @@ func takesAll(e *event.Event) bool {
 	return negated
 }
 
-func secretsmanagerBulk(*Config) detect.Detector {
+func secretsmanagerBulk(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "secretsmanager-bulk",
 		Doc: "A principal gets 20 or more secrets within ten minutes that it neither wrote nor reads regularly; " +
@@ -108,9 +108,13 @@ func secretsmanagerBulk(*Config) detect.Detector {
 		Events:    secretReadCalls,
 		Uses:      []baseline.Feature{secretsGot, secretsDenied, secretsRead, ownSecrets.earlier, ownSecrets.today},
 		Needs:     detect.ManagementReads,
-		Learn:     learn,
-		Cold:      detect.Medium,
-		Quiet:     24 * time.Hour,
+		Threshold: c.threshold("secretsmanager-bulk", detect.Threshold{
+			Of:    "secrets within 10 minutes, neither written by the principal nor read regularly; or denied within 24 hours",
+			Value: secretsBulkThreshold, Min: 2, Max: 2 * secretsBulkThreshold,
+		}),
+		Learn: learn,
+		Cold:  detect.Medium,
+		Quiet: 24 * time.Hour,
 		Benign: []string{
 			"An operator that copies secrets into a cluster, such as External Secrets, was introduced or given more of them; declare it in Config.Scanners if it has hundreds.",
 			"A backup or migration of secrets.",
@@ -121,37 +125,38 @@ func secretsmanagerBulk(*Config) detect.Detector {
 			"Rotate the secrets listed, those that open the most first, and look for their use from elsewhere.",
 		},
 	}, func(p *detect.Pass) {
-		switch e := p.Event; {
+		e := p.Event
+		if !p.Require("secrets were read or denied", attempted(e)) {
+			return
+		}
+		switch {
 		case e.Denied():
 			secretsRefused(p)
-		case e.Succeeded() && takesAll(e):
+		case takesAll(e):
 			secretsTaken(p)
-		case e.Succeeded():
+		default:
 			secretsCollected(p)
 		}
 	})
 }
 
 func secretsCollected(p *detect.Pass) {
-	w := secretsGot.In(p)
-	if w.Count < secretsBulkThreshold {
-		return
-	}
 	reads := secretsRead.In(p)
-	names := ownSecrets.unusual(p, w, reads)
-	if names.Count < secretsBulkThreshold {
+	names := ownSecrets.unusual(p, secretsGot.In(p), reads)
+	if !p.AtLeast("secrets within 10 minutes, neither written by the principal nor read regularly", names.Count, p.Threshold()) {
 		return
 	}
 	severity := ownSecrets.weighBurst(p, names, reads, detect.High)
 	p.ReportAt(severity, "", fmt.Sprintf("%d secrets read within 10 minutes", names.Count), detect.Evidence{
 		Name:     "secrets read within 10 minutes, without a habit of it",
 		Observed: fmt.Sprintf("%d: %s", names.Count, strings.Join(names.Values(), ", ")),
-		Expected: fmt.Sprintf("fewer than %d; %s", secretsBulkThreshold, usualReads(reads, secretsRead.Age(p))),
+		Expected: fmt.Sprintf("fewer than %d; %s", p.Threshold(), usualReads(reads, secretsRead.Age(p))),
 		EventIDs: names.EventIDs(),
 	})
 }
 
 func secretsTaken(p *detect.Pass) {
+	p.Require("the filter matches every secret", true)
 	p.ReportAt(person(p.Event, detect.High), "filter", "secrets read in a batch by a filter that matches all", detect.Evidence{
 		Name:     "filter of a batch of secrets",
 		Observed: shown(string(p.Event.Request.At("filters"))),
@@ -161,13 +166,13 @@ func secretsTaken(p *detect.Pass) {
 
 func secretsRefused(p *detect.Pass) {
 	w := secretsDenied.In(p)
-	if w.Count < secretsBulkThreshold {
+	if !p.AtLeast("secrets denied within 24 hours", w.Count, p.Threshold()) {
 		return
 	}
 	p.ReportAt(detect.Medium, "denied", fmt.Sprintf("%d secrets asked for within 24 hours, and denied", w.Count), detect.Evidence{
 		Name:     "secrets whose reading was denied within 24 hours",
 		Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
-		Expected: fmt.Sprintf("fewer than %d", secretsBulkThreshold),
+		Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
 		EventIDs: w.EventIDs(),
 	})
 }

@@ -93,12 +93,13 @@ func ssmSensitiveName(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "ssm-sensitive-name",
 		Doc: "A principal reads a parameter whose name tells of a secret (password, api-key, token, …) and which it neither wrote nor reads regularly. " +
-			"Only whole words count, and not those of what is about a secret, such as token-url. Asking for the decrypted value weighs more; denied calls count too.",
+			"Only whole words count, and not those of what is about a secret, such as token-url. Asking for the decrypted value weighs more, " +
+			"and the finding then says whether KMS decrypted it or it is kept in plain text. Denied calls count too.",
 		Technique: "T1552",
 		Tactic:    detect.CredentialAccess,
 		Severity:  detect.Medium,
 		Events:    parameterReads,
-		Uses:      []baseline.Feature{parametersRead, ownParameters.earlier, ownParameters.today, networks},
+		Uses:      []baseline.Feature{parametersRead, parametersDecrypted, ownParameters.earlier, ownParameters.today, networks},
 		Needs:     detect.ManagementReads,
 		Learn:     learn,
 		Cold:      detect.Low,
@@ -113,7 +114,7 @@ func ssmSensitiveName(c *Config) detect.Detector {
 			"If no kms:Decrypt with the parameter's ARN follows the call, the secret is kept in plain text: make it a SecureString.",
 		},
 	}, func(p *detect.Pass) {
-		if !attempted(p.Event) {
+		if !p.Require("a parameter was read or denied", attempted(p.Event)) {
 			return
 		}
 		var reads baseline.Novelty
@@ -130,16 +131,19 @@ func ssmSensitiveName(c *Config) detect.Detector {
 				return // one finding for all names of a call
 			}
 		}
+		p.Require("a name tells of a secret, and is new to the principal", false)
 	})
 }
 
 func sensitiveParameter(c *Config, p *detect.Pass, name, word string, reads baseline.Novelty) {
+	if p.Excuse("the principal wrote it on an earlier day", ownParameters.earlier.In(p).Established(name)) {
+		return
+	}
 	severity := detect.Low
-	decrypted := p.Event.Request.At("withDecryption").IsTrue()
-	if decrypted {
+	if decrypted(p.Event) {
 		severity = detect.Medium
 	}
-	if severity = ownParameters.weigh(c, p, name, reads, severity); severity == detect.Silent {
+	if severity = ownParameters.weigh(c, p, name, reads, severity); p.Excuse("the principal reads new ones every day", severity == detect.Silent) {
 		return
 	}
 	title := "parameter " + shown(name) + " read for the first time"
@@ -147,14 +151,18 @@ func sensitiveParameter(c *Config, p *detect.Pass, name, word string, reads base
 	switch {
 	case p.Event.Denied():
 		title = "parameter " + shown(name) + " asked for, and denied"
-	case decrypted:
+	case decrypted(p.Event):
 		title = "parameter " + shown(name) + " read and decrypted for the first time"
 		observed += ", decrypted"
 	}
 	age := parametersRead.Age(p)
-	p.ReportAt(severity, subjectOf(age, name), title, detect.Evidence{
+	evidence := []detect.Evidence{{
 		Name:     "parameter whose name tells of a secret",
 		Observed: observed,
 		Expected: usualReads(reads, age),
-	})
+	}}
+	if p.Event.Succeeded() && decrypted(p.Event) {
+		evidence = append(evidence, kept(p, name))
+	}
+	p.ReportAt(severity, subjectOf(age, name), title, evidence...)
 }

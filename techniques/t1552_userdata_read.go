@@ -79,15 +79,16 @@ func userdataRead(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		instance := userdataInstance(p.Event)
-		if instance == "" || !attempted(p.Event) {
+		if !p.Require("user data was read or denied", instance != "" && attempted(p.Event)) {
 			return
 		}
 		reads := noveltyOf(userdataReads.In(p), instance)
-		if !reads.New {
+		if p.Excuse("the principal reads it regularly", !reads.New) ||
+			p.Excuse("the principal launched or managed it on an earlier day", ownInstances.earlier.In(p).Established(instance)) {
 			return
 		}
 		severity := ownInstances.weigh(c, p, instance, reads, detect.Medium)
-		if severity == detect.Silent {
+		if p.Excuse("the principal reads new ones every day", severity == detect.Silent) {
 			return
 		}
 		title := "user data of " + shown(instance) + " read for the first time"
