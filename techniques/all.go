@@ -18,6 +18,7 @@ var rules = []func(*Config) detect.Detector{
 	getCallerIdentityFirstSeen,
 	hackingToolUserAgent,
 	instanceCredsOffInstance,
+	lambdaCredsOffLambda,
 	oneKeyManyNetworks,
 	outsideKnownNetworks,
 	rareNetworkShare,
