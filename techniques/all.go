@@ -19,6 +19,7 @@ var rules = []func(*Config) detect.Detector{
 	hackingToolUserAgent,
 	instanceCredsOffInstance,
 	lambdaCredsOffLambda,
+	oldKeyInUse,
 	oneKeyManyNetworks,
 	outsideKnownNetworks,
 	rareNetworkShare,
