@@ -45,7 +45,8 @@ func awsQuarantinedKey(*Config) detect.Detector {
 			policy = e.Request.At("policyName").Text()
 		}
 		name := policy[strings.LastIndexByte(policy, '/')+1:]
-		if !e.Succeeded() || !strings.HasPrefix(name, "AWSCompromisedKeyQuarantine") {
+		if !p.Require("the policy is AWS's quarantine", strings.HasPrefix(name, "AWSCompromisedKeyQuarantine")) ||
+			!p.Require("the call succeeded", e.Succeeded()) {
 			return
 		}
 		identity := e.Request.At("userName").Text()

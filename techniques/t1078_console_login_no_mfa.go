@@ -29,16 +29,15 @@ func consoleLoginNoMFA(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !e.Succeeded() || e.Additional.At("MFAUsed").Text() != "No" {
+		root := e.Principal.Kind == event.Root
+		if !p.Require("root or an IAM user signed in", root || e.Principal.Kind == event.User) ||
+			!p.Require("the sign-in succeeded", e.Succeeded()) ||
+			!p.Require("no MFA was used", e.Additional.At("MFAUsed").Text() == "No") {
 			return
 		}
 		severity, who := detect.Medium, "an IAM user"
-		switch e.Principal.Kind {
-		case event.Root:
+		if root {
 			severity, who = detect.High, "root"
-		case event.User:
-		default:
-			return
 		}
 		evidence := []detect.Evidence{{Name: "MFA used", Observed: "No", Expected: "Yes"}}
 		title := "console sign-in of " + who + " without MFA from " + e.SourceAddress

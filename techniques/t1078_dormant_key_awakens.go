@@ -9,10 +9,6 @@ import (
 	"github.com/cloudtell/cloudtell/event"
 )
 
-// dormantAfter is the number of days of silence after which a key's use is
-// news: as long as the other baselines remember anything about it.
-const dormantAfter = 30
-
 // keyDays remembers the days on which a user's long-term keys were used.
 var keyDays = baseline.LastSeen("long-term key", func(e *event.Event) bool {
 	return direct(e) && longTermKey(e)
@@ -31,7 +27,11 @@ func dormantKeyAwakens(c *Config) detect.Detector {
 		Severity:  detect.Medium,
 		Uses:      []baseline.Feature{keyDays},
 		Needs:     detect.ManagementEvents,
-		Quiet:     novelty,
+		// As long as the other baselines remember anything about a key.
+		Threshold: c.threshold("dormant-key-awakens", detect.Threshold{
+			Of: "days since a long-term key of the user was last used", Value: 30, Min: 7, Max: 365,
+		}),
+		Quiet: novelty,
 		Benign: []string{
 			"A quarterly or yearly job, or somebody back from a long leave.",
 		},
@@ -41,11 +41,11 @@ func dormantKeyAwakens(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !longTermKey(e) {
+		if !p.Require("a long-term access key was used", longTermKey(e)) {
 			return
 		}
 		a := keyDays.In(p)
-		if a.Days < dormantAfter {
+		if !p.Reaches(a.Days) {
 			return
 		}
 		severity := detect.Medium
@@ -55,7 +55,7 @@ func dormantKeyAwakens(c *Config) detect.Detector {
 		p.ReportAt(severity, "", fmt.Sprintf("access key used from %s after %d days of silence", e.SourceAddress, a.Days), detect.Evidence{
 			Name:     "days since a long-term key of the user was last used",
 			Observed: fmt.Sprintf("%d, since %s", a.Days, a.Last.Format("2006-01-02")),
-			Expected: fmt.Sprintf("fewer than %d", dormantAfter),
+			Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
 		})
 	})
 }

@@ -34,15 +34,21 @@ func firstSeenSourceIP(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		n := networks.In(p)
-		if !n.New || e.Principal.Kind == event.InstanceRole || c.knownSource(e) {
+		if !p.Require("the call succeeded", e.Succeeded()) ||
+			p.Excuse("an EC2 instance's role made the call", e.Principal.Kind == event.InstanceRole) ||
+			p.Excuse("the source is a known network", c.knownSource(e)) {
 			return
 		}
-		severity := detect.Low
-		if longTerm(e) {
-			severity = detect.Medium
-		} else if !steady(n) { // CI runners, phones
+		n := networks.In(p)
+		if !p.Require("the network is new to the principal", n.New) {
 			return
+		}
+		severity := detect.Medium
+		if !longTerm(e) {
+			if p.Excuse("the session is of a principal that often shows new networks", !steady(n)) { // CI runners, phones
+				return
+			}
+			severity = detect.Low
 		}
 		title := "calls from " + e.SourceAddress + ", a network new to the principal"
 		evidence := []detect.Evidence{networkEvidence(p)}

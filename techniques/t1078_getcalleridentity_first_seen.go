@@ -37,8 +37,7 @@ func getCallerIdentityFirstSeen(c *Config) detect.Detector {
 			"If the network or the tool is not its owner's, deactivate the key or revoke the sessions.",
 		},
 	}, func(p *detect.Pass) {
-		n := identityChecks.In(p)
-		if !n.New {
+		if !p.Require("the question is no habit of the principal", identityChecks.In(p).New) {
 			return
 		}
 		severity := detect.Low

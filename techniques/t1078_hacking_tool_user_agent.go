@@ -29,7 +29,7 @@ func hackingToolUserAgent(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if e.Tool != event.ToolScanner {
+		if !p.Require("the user agent names an attack tool", e.Tool == event.ToolScanner) {
 			return
 		}
 		severity := detect.Medium

@@ -42,17 +42,21 @@ func instanceCredsOffInstance(c *Config) detect.Detector {
 			"Find how the credentials left: request forgery against IMDSv1, a shell, a leaked log. Require IMDSv2.",
 		},
 	}, func(p *detect.Pass) {
+		e := p.Event
+		if !p.Require("an EC2 instance's credentials made the call", e.Principal.Kind == event.InstanceRole) ||
+			p.Excuse("the source is a known network", c.knownSource(e)) {
+			return
+		}
 		n := instanceEgress.In(p)
-		if !n.New || c.knownSource(p.Event) {
+		if !p.Require("the network is new to the instances of the role", n.New) {
 			return
 		}
 		// Credentials that IMDS delivered to something else than a plain
 		// instance, such as a container agent, travel more.
 		severity := detect.Medium
-		if strings.HasPrefix(p.Event.Principal.Session, "i-") {
+		if strings.HasPrefix(e.Principal.Session, "i-") {
 			severity = detect.High
 		}
-		e := p.Event
 		p.ReportAt(surprise(n, severity), n.Value, "credentials of instance "+clip(e.Principal.Session)+" used from "+e.SourceAddress, detect.Evidence{
 			Name:     "source network of the role's instances",
 			Observed: e.SourceAddress + " (" + n.Value + ")",

@@ -37,7 +37,8 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !c.unknownSource(e) || !e.Succeeded() && !e.Denied() { // a failed sign-in used no credentials
+		if !p.Require("the source is outside the known networks", c.unknownSource(e)) ||
+			!p.Require("the call succeeded or was denied", attempted(e)) { // a failed sign-in used no credentials
 			return
 		}
 		subject := cmp.Or(network(e), e.SourceAddress)
@@ -51,18 +52,20 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 				severity = detect.Low
 			}
 		case event.SSO:
-			if habitual {
+			if p.Excuse("the network is a habit of the principal", habitual) {
 				return
 			}
 			if rambling {
 				severity = detect.Low
 			}
 		case event.Role, event.Federated:
-			if habitual || rambling { // a CI runner has a new address each time
+			if p.Excuse("the network is a habit of the principal", habitual) ||
+				p.Excuse("the principal often shows new networks", rambling) { // a CI runner has a new address each time
 				return
 			}
 			severity = detect.Low
 		default: // instances have their own rule; other accounts, their own networks
+			p.Require("a user, a person or a plain role made the call", false)
 			return
 		}
 		p.ReportAt(person(e, severity), subject, "credentials used from "+e.SourceAddress+", outside the known networks", outsideEvidence(c, e))

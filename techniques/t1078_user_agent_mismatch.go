@@ -31,12 +31,13 @@ func userAgentMismatch(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		switch e.Tool {
-		case event.ToolNone, event.ToolService, event.ToolScanner: // the last has a rule of its own
+		if !p.Require("the user agent names a tool", e.Tool != event.ToolNone) ||
+			p.Excuse("the user agent is that of AWS's own software", e.Tool == event.ToolService) ||
+			p.Excuse("the tool is an attack tool, of which another rule tells", e.Tool == event.ToolScanner) {
 			return
 		}
 		n := tools.In(p)
-		if !n.New {
+		if !p.Require("the tool is new to the principal", n.New) {
 			return
 		}
 		severity := detect.Low

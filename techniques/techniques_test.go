@@ -59,7 +59,7 @@ func TestLaws(t *testing.T) {
 		t.Skip("takes a minute")
 	}
 	var events []*event.Event
-	config := make(map[string]json.RawMessage)
+	config := make(map[string]any)
 	rules := infos(t)
 	for _, rule := range slices.Sorted(maps.Keys(rules)) {
 		text, err := os.ReadFile(filepath.Join("testdata", rule+".txt"))
@@ -69,7 +69,15 @@ func TestLaws(t *testing.T) {
 		c := s.Cases[slices.IndexFunc(s.Cases, func(c *detecttest.Case) bool { return strings.HasPrefix(c.Name, "fires") })]
 		events = append(events, c.Events()...)
 		if c.Config != nil {
-			require.NoError(t, json.Unmarshal(c.Config, &config))
+			var own map[string]any
+			require.NoError(t, json.Unmarshal(c.Config, &own))
+			for name, value := range own { // addresses of several rules stand together
+				if all, ok := config[name].(map[string]any); ok {
+					maps.Copy(all, value.(map[string]any))
+				} else {
+					config[name] = value
+				}
+			}
 		}
 	}
 	slices.SortStableFunc(events, func(a, b *event.Event) int { return a.Time.Compare(b.Time) })
@@ -219,7 +227,8 @@ case a quiet month
 	}
 	s, err := detecttest.Parse("quiet", text+"expect nothing\n")
 	require.NoError(t, err)
-	detectors, err := fromConfig([]byte(`{"networks":["198.51.100.0/24"],"reputation":{"203.0.113.66":"Tor exit"}}`))
+	detectors, err := fromConfig([]byte(`{"networks":["198.51.100.0/24"],"reputation":{"203.0.113.66":"Tor exit"},"locate":{
+		"198.51.100.10":{"asn":"AS64496","city":"Berlin","country":"DE"},"198.51.100.7":{"asn":"AS64497","city":"Dublin","country":"IE","hosting":true}}}`))
 	require.NoError(t, err)
 	set, err := detect.NewSet(detectors, nil)
 	require.NoError(t, err)
