@@ -40,6 +40,7 @@ var rules = []func(*Config) detect.Detector{
 	bucketSweep,
 	listBucketsFirstSeen,
 	listObjectsUnexpected,
+	prefixWalk,
 	sensitivePrefixListing,
 }
 

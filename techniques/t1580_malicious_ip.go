@@ -8,7 +8,7 @@ func maliciousIP(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "malicious-ip",
 		Doc: "A principal gets, lists or describes something from an address of bad reputation, as Config.Reputation says: a Tor exit, a known attacker, an anonymous proxy. " +
-			"Buckets and objects (T1619, T1530) are no exception: what is asked first from there matters less than that the credentials are in use there. " +
+			"Buckets and objects (T1619, T1530) are no exception: what is asked matters less than from where. " +
 			"Refused calls count too, since the credentials were in use there. Without the hook, the rule is silent.",
 		Technique:   "T1580",
 		Tactic:      detect.Discovery,

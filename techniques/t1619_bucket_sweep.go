@@ -11,7 +11,8 @@ import (
 )
 
 // Whoever looks for data walks the buckets one after the other. Threshold and
-// window are ours: no public rule counts listed buckets.
+// window are ours: no public rule counts listed buckets. sweepRoom is how many of them are
+// remembered.
 const (
 	sweepBuckets = 5
 	sweepRoom    = 40
