@@ -40,8 +40,10 @@ var rules = []func(*Config) detect.Detector{
 	bucketSweep,
 	listBucketsFirstSeen,
 	listObjectsUnexpected,
+	postureSweep,
 	prefixWalk,
 	sensitivePrefixListing,
+	versionsListing,
 }
 
 // All returns all detectors. A nil config means that nothing is known about
