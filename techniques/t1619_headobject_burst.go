@@ -93,9 +93,9 @@ func headObjectBurst(c *Config) detect.Detector {
 }
 
 // unfamiliarBucket reports whether an event is about a bucket that its
-// principal, whose habits are learnt, neither lists nor reads.
+// principal, whose buckets are learnt and steady, neither lists nor reads.
 func unfamiliarBucket(p *detect.Pass) bool {
-	bucket := p.Event.Bucket()
-	return mature(bucketsListed.Age(p)) &&
-		!bucketsListed.In(p).Established(bucket) && !bucketsRead.In(p).Established(bucket)
+	bucket, listed, read := p.Event.Bucket(), bucketsListed.In(p), bucketsRead.In(p)
+	return steady(listed) && steady(read) && !listed.Established(bucket) && !read.Established(bucket) &&
+		mature(bucketsListed.Age(p)) && mature(bucketsRead.Age(p))
 }
