@@ -49,6 +49,7 @@ var rules = []func(*Config) detect.Detector{
 	canonicalReconSet,
 	deniedReconBurst,
 	distinctAPIs,
+	errorSpike,
 	iamFullDump,
 	instanceRoleRecon,
 	maliciousIP,
@@ -57,13 +58,20 @@ var rules = []func(*Config) detect.Detector{
 	orgAccountDiscovery,
 	principalBrute,
 	publicSnapshotSearch,
+	rareCall,
 	reconFromHosting,
+	reconThenAct,
 	serviceAbuseRecon,
 	anonymousListing,
+	bucketNameBruteforce,
 	bucketSweep,
+	headObjectBurst,
 	listBucketsFirstSeen,
 	listObjectsUnexpected,
+	postureSweep,
+	prefixWalk,
 	sensitivePrefixListing,
+	versionsListing,
 }
 
 // All returns all detectors. A nil config means that nothing is known about

@@ -8,11 +8,12 @@ func maliciousIP(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "malicious-ip",
 		Doc: "A principal gets, lists or describes something from an address of bad reputation, as Config.Reputation says: a Tor exit, a known attacker, an anonymous proxy. " +
+			"Buckets and objects (T1619, T1530) are no exception: what is asked matters less than from where. " +
 			"Refused calls count too, since the credentials were in use there. Without the hook, the rule is silent.",
 		Technique:   "T1580",
 		Tactic:      detect.Discovery,
 		Severity:    detect.High,
-		Needs:       detect.ManagementReads,
+		Needs:       detect.ManagementReads | detect.S3DataEvents,
 		AboutSource: true,
 		Hook:        "Config.Reputation",
 		Quiet:       day,
@@ -26,11 +27,14 @@ func maliciousIP(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if c.Reputation == nil || !e.IP.IsValid() || !e.ReadOnly || !asks(e.Operation) || c.knownSource(e) {
+		if !p.Require("Config.Reputation is set", c.Reputation != nil) ||
+			!p.Require("the call asks for something", e.ReadOnly && (asks(e.Operation) || e.Is("s3", "HeadBucket", "HeadObject"))) ||
+			!p.Require("the source is an address", e.IP.IsValid()) ||
+			p.Excuse("the source is known", c.knownSource(e)) {
 			return
 		}
 		why := c.Reputation(e.IP)
-		if why == "" {
+		if !p.Require("the address has a bad reputation", why != "") {
 			return
 		}
 		p.Report(e.SourceAddress, "looks around from "+e.SourceAddress+", of bad reputation: "+clip(why), detect.Evidence{

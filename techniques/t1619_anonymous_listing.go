@@ -31,25 +31,23 @@ func anonymousListing(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if e.Principal.Kind != event.Anonymous {
-			return
-		}
 		bucket := e.Bucket()
-		if c.publicBucket(bucket) {
+		if !p.Require("the request had no credentials", e.Principal.Kind == event.Anonymous) ||
+			!p.Require("the call succeeded or was denied", attempted(e)) ||
+			p.Excuse("the bucket is declared public", c.publicBucket(bucket)) {
 			return
 		}
-		switch {
-		case e.Succeeded():
-			severity := detect.High
-			if c.sensitiveBucket(bucket) {
-				severity = detect.Critical
-			}
-			p.ReportAt(severity, bucket, fmt.Sprintf("%s listed anonymously from %s", bucket, e.SourceAddress), anonymousRequest(e))
-		case e.Denied():
+		if e.Denied() {
 			// A subject of its own: an open finding about refusals must not
 			// swallow the success.
 			p.ReportAt(detect.Informational, bucket+" refused", fmt.Sprintf("anonymous listing of %s refused, from %s", bucket, e.SourceAddress), anonymousRequest(e))
+			return
 		}
+		severity := detect.High
+		if c.sensitiveBucket(bucket) {
+			severity = detect.Critical
+		}
+		p.ReportAt(severity, bucket, fmt.Sprintf("%s listed anonymously from %s", bucket, e.SourceAddress), anonymousRequest(e))
 	})
 }
 

@@ -11,9 +11,11 @@ import (
 )
 
 // Whoever looks for data walks the buckets one after the other. Threshold and
-// window are ours: no public rule counts listed buckets.
+// window are ours: no public rule counts listed buckets. sweepRoom is how many of them are
+// remembered.
 const (
 	sweepBuckets = 5
+	sweepRoom    = 40
 	sweepWindow  = 30 * time.Minute
 )
 
@@ -23,7 +25,7 @@ var (
 	bucketsListed = baseline.FirstSeen("bucket listed", bucketListed, &baseline.FirstSeenOptions{Cap: 128}).
 			On("s3:ListObjects", "s3:ListObjectVersions")
 	// bucketsSwept tells the buckets listed lately.
-	bucketsSwept = baseline.Distinct("bucket listed", bucketListed, 8*sweepBuckets, sweepWindow).
+	bucketsSwept = baseline.Distinct("bucket listed", bucketListed, sweepRoom, sweepWindow).
 			On("s3:ListObjects", "s3:ListObjectVersions")
 	// sweepSteps watches for listings of objects that follow one of buckets.
 	sweepSteps = baseline.Sequence("list buckets then objects", sweepWindow,
@@ -55,9 +57,12 @@ func bucketSweep(c *Config) detect.Detector {
 		Events:    []string{"s3:ListBuckets", "s3:ListObjects", "s3:ListObjectVersions"},
 		Uses:      []baseline.Feature{bucketsListed, bucketsSwept, sweepSteps},
 		Needs:     detect.S3DataEvents,
-		Learn:     learn,
-		Cold:      detect.Medium,
-		Quiet:     24 * time.Hour,
+		Threshold: c.threshold("bucket-sweep", detect.Threshold{
+			Of: "buckets listed within 30 minutes that the principal did not use to list", Value: sweepBuckets, Min: 2, Max: sweepRoom,
+		}),
+		Learn: learn,
+		Cold:  detect.Medium,
+		Quiet: 24 * time.Hour,
 		Benign: []string{
 			"A backup, inventory or cost tool runs for the first time; a posture scanner belongs in Config.Scanners.",
 			"An administrator searches the console for a file.",
@@ -70,15 +75,15 @@ func bucketSweep(c *Config) detect.Detector {
 	}, func(p *detect.Pass) {
 		e := p.Event
 		swept := bucketsSwept.In(p)
-		if swept.Count < sweepBuckets {
+		if !p.AtLeast("buckets listed within 30 minutes", swept.Count, p.Threshold()) {
 			return
 		}
 		n := bucketsListed.In(p)
-		if listsObjects(e) && !n.New {
+		if !p.Require("a bucket that the principal did not use to list, or the list of buckets", n.New || !listsObjects(e)) {
 			return
 		}
 		buckets := unestablished(swept, n, n.Value)
-		if buckets.Count < sweepBuckets {
+		if !p.Reaches(buckets.Count) {
 			return
 		}
 		severity := detect.High
@@ -89,13 +94,13 @@ func bucketSweep(c *Config) detect.Detector {
 		if !mature(bucketsListed.Age(p)) {
 			severity = severity.Lowered(1)
 		}
-		if severity = surprise(n, person(e, severity)); severity == detect.Silent {
+		if severity = surprise(n, person(e, severity)); p.Excuse("the principal often lists new buckets", severity == detect.Silent) {
 			return
 		}
 		evidence := []detect.Evidence{{
 			Name:     "buckets listed within 30 minutes that the principal did not use to list",
 			Observed: fmt.Sprintf("%d: %s", buckets.Count, strings.Join(buckets.Values(), ", ")),
-			Expected: fmt.Sprintf("fewer than %d; usual: %s", sweepBuckets, habit(n)),
+			Expected: fmt.Sprintf("fewer than %d; usual: %s", p.Threshold(), habit(n)),
 			EventIDs: buckets.EventIDs(),
 		}}
 		title := fmt.Sprintf("objects of %d unfamiliar buckets listed within 30 minutes", buckets.Count)

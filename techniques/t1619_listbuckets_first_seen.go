@@ -41,7 +41,7 @@ func listBucketsFirstSeen(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !listsBuckets(e) || !bucketLists.In(p).New {
+		if !p.Require("the principal did not use to list the buckets", bucketLists.In(p).New) {
 			return
 		}
 		evidence := []detect.Evidence{{

@@ -33,23 +33,23 @@ func listObjectsUnexpected(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !listsObjects(e) {
+		if p.Excuse("the bucket is declared public", c.publicBucket(e.Bucket())) {
 			return
 		}
 		n := bucketsListed.In(p)
-		if !n.New || c.publicBucket(n.Value) {
+		if !p.Require("the principal did not use to list the bucket", n.New) {
 			return
 		}
 		severity, kind := detect.Low, "bucket"
 		if c.sensitiveBucket(n.Value) {
 			severity, kind = detect.Medium, "sensitive bucket"
-		} else if !mature(bucketsListed.Age(p)) {
-			return // to a newcomer every bucket is new
+		} else if p.Excuse("the principal is a newcomer, to whom every bucket is new", !mature(bucketsListed.Age(p))) {
+			return
 		}
 		if newNetwork(c, p) {
 			severity = raised(severity, 1)
 		}
-		if severity = surprise(n, person(e, severity)); severity == detect.Silent {
+		if severity = surprise(n, person(e, severity)); p.Excuse("the principal often lists new buckets", severity == detect.Silent) {
 			return
 		}
 		p.ReportAt(severity, n.Value, fmt.Sprintf("%s %s listed for the first time", kind, n.Value), detect.Evidence{

@@ -101,8 +101,12 @@ func sensitivePrefixListing(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
+		if p.Excuse("the bucket is declared public", c.publicBucket(e.Bucket())) {
+			return
+		}
 		n := listings.In(p)
-		if !n.New || c.publicBucket(e.Bucket()) {
+		if !p.Require("a sensitive prefix, or all of a sensitive bucket", n.Value != "") ||
+			!p.Require("the principal did not use to list it", n.New) {
 			return
 		}
 		prefix := e.Request.At("prefix").Text()
@@ -113,7 +117,7 @@ func sensitivePrefixListing(c *Config) detect.Detector {
 		if newNetwork(c, p) {
 			severity = raised(severity, 1)
 		}
-		if severity = surprise(n, person(e, severity)); severity == detect.Silent {
+		if severity = surprise(n, person(e, severity)); p.Excuse("the principal often lists new sensitive prefixes", severity == detect.Silent) {
 			return
 		}
 		title := fmt.Sprintf("%s listed under %.100q", e.Bucket(), prefix)
