@@ -26,11 +26,12 @@ var stories = []attack{
 		then:       []string{iamARN("role/" + customersRole.name)},
 		techniques: []string{"T1530", "T1078.004", "T1552", "T1580", "T1619"},
 		rules: []string{
-			"first-seen-source-ip", "outside-known-networks", "getcalleridentity-first-seen", "listbuckets-first-seen", "lambda-config-read",
-			"userdata-read", "ssm-sensitive-name", "listobjects-unexpected", "getobject-outside-networks",
+			"getcalleridentity-first-seen", "listbuckets-first-seen", "lambda-config-read", "userdata-read", "ssm-sensitive-name", "listobjects-unexpected",
+			"getobject-outside-networks",
 		},
-		story: "With a user's key and the user's own tool, while the user is at work, somebody makes a few calls an hour for twenty hours: one " +
-			"function, one instance, one parameter, and then a few of the customers' files each hour. No single rule's threshold is reached.",
+		story: "A user's laptop at home does what somebody else says. With the user's key, tool and address, it makes a few calls an hour for " +
+			"twenty hours, while the user is at work: one function, one instance, one parameter, and then a few of the customers' files each " +
+			"hour. Each alone is nothing much.",
 		live: slowAndPatient,
 	},
 	{
@@ -84,7 +85,8 @@ func keyToCustomerData(d *day) {
 }
 
 func slowAndPatient(d *day) {
-	user := d.user("farid").from(attackerA + "231").using(cliAgent)
+	p := d.person("farid")
+	user := p.user(d).from(p.home(d)).using(p.cli(d))
 	hours := []func(*work){
 		func(w *work) { w.do("sts:GetCallerIdentity", "iam:GetUser") },
 		func(w *work) { w.do("ec2:DescribeInstances", "ec2:DescribeVolumes") },
