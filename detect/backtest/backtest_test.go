@@ -154,7 +154,7 @@ func TestReport(t *testing.T) {
 	for _, text := range []string{
 		"14 events of 2 principals", "| high     | 2    | 1     | 5.56  | 67%       | 2 of 3        | 30m                 | 2h         |",
 		"| count | 5         | 1    | 0     | 0              | spying                |",
-		"b (medium), a (high)", "| unseen | silent  | never       |",
+		"b (medium, 10m), a (high, 30m)", "| unseen | silent  |",
 	} {
 		assert.Contains(t, r.String(), text)
 	}
@@ -165,6 +165,7 @@ func TestReport(t *testing.T) {
 	require.NoError(t, json.Unmarshal(text, &again))
 	assert.Empty(t, cmp.Diff(r.Attacks, again.Attacks))
 	assert.Empty(t, cmp.Diff(r.Levels, again.Levels))
+	assert.Equal(t, r.Propose(0), again.Propose(0))
 }
 
 // A finding that began with honest work and came to tell of an attack is true,
@@ -287,6 +288,8 @@ func TestMerge(t *testing.T) {
 	assert.InDelta(t, 0.5, m.Level(detect.High).Recall, 1e-9)
 	assert.Equal(t, []string{"one"}, m.Rules[0].Alone)
 	assert.Empty(t, cmp.Diff(a.Rules, run(t, detectors, call{0, "alice", "", "a low x"}, call{15 * day, "alice", "one", "a high x"}, call{24 * day, "alice", "", "a high y"}).Rules), "left alone")
+	m = backtest.Merge(a, run(t, []detect.Detector{told("b")}, call{0, "alice", "", "nothing"}, call{15 * day, "bob", "two", "b high x"}))
+	assert.Equal(t, []string{"two"}, m.Rules[1].Alone, "rules of one report only")
 	assert.NotPanics(t, func() { _ = backtest.Merge().String() })
 }
 

@@ -182,14 +182,13 @@ func (r *Report) rate(n int) float64 {
 }
 
 // Merge returns the reports of several streams as one, such as those of several
-// accounts. The streams must have been given to the same rules, and their
-// attacks have different names.
+// accounts. Their attacks must have different names. Thresholds and the severity
+// notified are the first report's.
 func Merge(reports ...*Report) *Report {
 	m := &Report{}
 	for i, r := range reports {
 		if i == 0 {
 			m.Start, m.End, m.Judged, m.Notify = r.Start, r.End, r.Judged, r.Notify
-			m.Rules = slices.Clone(r.Rules)
 			m.Stats.Suppressed = make(map[string]int64)
 		}
 		if r.Start.Before(m.Start) {
@@ -200,6 +199,11 @@ func Merge(reports ...*Report) *Report {
 		}
 		if r.End.After(m.End) {
 			m.End = r.End
+		}
+		for _, rule := range r.Rules {
+			if !slices.ContainsFunc(m.Rules, func(known Rule) bool { return known.Name == rule.Name }) {
+				m.Rules = append(m.Rules, rule)
+			}
 		}
 		m.Principals += r.Principals
 		m.PrincipalDays += r.PrincipalDays
@@ -304,18 +308,14 @@ func (r *Report) String() string {
 		rules.row(rule.Name, threshold, rule.True, rule.False, rule.FalseNotified, strings.Join(rule.Alone, ", "))
 	}
 	b.WriteString(rules.String() + "\n")
-	attacks := table{{"attack", "highest", "first after", "found by"}}
+	attacks := table{{"attack", "highest", "found by"}}
 	for i := range r.Attacks {
 		a := &r.Attacks[i]
 		var by []string
 		for _, s := range a.FoundBy {
-			by = append(by, fmt.Sprintf("%s (%s)", s.Rule, s.Severity))
+			by = append(by, fmt.Sprintf("%s (%s, %s)", s.Rule, s.Severity, short(max(0, s.At.Sub(a.Start)))))
 		}
-		after := "never"
-		if d, ok := a.Delay(detect.Informational); ok {
-			after = short(d)
-		}
-		attacks.row(a.Name, a.Severity(), after, strings.Join(by, ", "))
+		attacks.row(a.Name, a.Severity(), strings.Join(by, ", "))
 	}
 	b.WriteString(attacks.String())
 	return b.String()
@@ -346,12 +346,15 @@ func (t *table) row(cells ...any) {
 	*t = append(*t, row)
 }
 
-// String returns the table as Markdown, with columns of even width.
+// String returns the table as Markdown, with columns of even width but for the
+// last.
 func (t table) String() string {
 	widths := make([]int, len(t[0]))
-	for _, row := range t {
+	for n, row := range t {
 		for i, cell := range row {
-			widths[i] = max(widths[i], len(cell))
+			if n == 0 || i < len(row)-1 {
+				widths[i] = max(widths[i], len(cell))
+			}
 		}
 	}
 	var b strings.Builder

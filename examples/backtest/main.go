@@ -86,7 +86,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.account.Days, "days", 0, "days of each account (default 35, or 17 with -small)")
 	flags.BoolVar(&o.account.Small, "small", false, "accounts of four principals with one attack")
 	flags.BoolVar(&o.organisation, "organisation", false, "tell the rules what the organisation knows: networks, buckets, scanners, places")
-	flags.BoolVar(&o.verbose, "v", false, "list which rules found each attack, and the false findings from medium up")
+	flags.BoolVar(&o.verbose, "v", false, "list the false findings from medium up, and tell of each severity, rule and attack")
 	flags.Float64Var(&o.budget, "budget", -1, "propose changes for at most this `number` of false notifications a day per 100 principals")
 	flags.Var(o.thresholds, "thresholds", "compare these thresholds with the default ones: `rule=number,...`")
 	if err := flags.Parse(args); err != nil {
@@ -147,7 +147,7 @@ func measure(ctx context.Context, o options, out io.Writer) (missed bool, err er
 		reports = append(reports, r)
 		summary(seed, r)
 		if o.verbose {
-			details(out, r)
+			listFalse(out, r)
 		}
 		if len(o.thresholds) > 0 {
 			d, err := replay(ctx, o, seed, nil)
@@ -234,16 +234,8 @@ func config(a *account.Account, organisation bool, t thresholds) *techniques.Con
 	return c
 }
 
-// details lists what found the attacks, and the false findings.
-func details(out io.Writer, r *backtest.Report) {
-	for i := range r.Attacks {
-		a := &r.Attacks[i]
-		var by []string
-		for _, s := range a.FoundBy {
-			by = append(by, fmt.Sprintf("%s (%s, after %s)", s.Rule, s.Severity, max(0, s.At.Sub(a.Start))))
-		}
-		fmt.Fprintf(out, "  attack %s: %s\n", a.Name, strings.Join(by, ", "))
-	}
+// listFalse lists the false findings that are more than a hint.
+func listFalse(out io.Writer, r *backtest.Report) {
 	for i := range r.Findings {
 		if f := &r.Findings[i]; f.False() && f.Severity >= detect.Medium {
 			fmt.Fprintf(out, "  false: %s %s %s: %s (%s)\n", f.Time.Format(time.DateTime), f.Severity, f.Rule, f.Title, f.PrincipalName)

@@ -18,7 +18,7 @@ func output(args ...string) (status int, stdout, stderr string) {
 func TestRun(t *testing.T) {
 	status, out, stderr := output("-small", "-seeds", "2", "-v", "-organisation", "-budget", "0")
 	assert.Equal(t, statusDone, status, stderr)
-	for _, text := range []string{"1/1", "2/2", "100.0%", "attack stolen-key@1: ", "| stolen-key@2 ", "nothing to do"} {
+	for _, text := range []string{"1/1", "2/2", "100.0%", "| stolen-key@1 ", "| stolen-key@2 ", "nothing to do"} {
 		assert.Contains(t, out, text)
 	}
 	assert.NotContains(t, out, "missed")
