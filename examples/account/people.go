@@ -43,15 +43,15 @@ var (
 
 // everybody returns the people of the account. With traps, one of them travels
 // and one replaces his access key.
-func (a *Account) everybody(traps bool) []person {
+func (a *Account) everybody(withTraps bool) []person {
 	var people []person
 	add := func(names []string, p person) {
 		for _, original := range names {
 			for _, name := range a.copies(original) {
 				p.name, p.n = name, len(people)
 				p.ipv6 = p.n%3 == 0
-				p.travels = traps && name == "freya"
-				p.rotates = traps && name == "marco"
+				p.travels = withTraps && name == "freya"
+				p.rotates = withTraps && name == "marco"
 				people = append(people, p)
 			}
 		}
