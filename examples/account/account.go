@@ -40,10 +40,12 @@ type Options struct {
 	// of the principals. Default: 1, about 120 principals and 11,000 events a
 	// day.
 	Scale int
-	// Attacks adds the attacks, all after the fifteenth day.
+	// Attacks adds the attacks, all after the fifteenth day: most of them one
+	// technique on one day, the last ones stories of several stages.
 	Attacks bool
 	// Traps adds honest behaviour that looks like an attack: a traveller, a
-	// new hire, a new service, mistyped permissions.
+	// new hire, a new service, mistyped permissions, a night on call, a monthly
+	// job, a key replaced, a bucket opened on purpose.
 	Traps bool
 	// Small leaves four principals, a few sessions a day, and one attack on
 	// the seventeenth day that goes through all five techniques: enough for a
@@ -76,11 +78,16 @@ type Attack struct {
 	Rules []string `json:"rules"`
 	// Principal is the identity the attack was made with, without session
 	// names and paths: arn:aws:iam::111122223333:role/deploy, or "anonymous".
-	Principal string    `json:"principal"`
-	Start     time.Time `json:"start"` // time of the first event
-	End       time.Time `json:"end"`   // time of the last event
-	EventIDs  []string  `json:"event_ids"`
-	Story     string    `json:"story"`
+	// Principals lists all of them, in the order of use, if there are several.
+	Principal  string   `json:"principal"`
+	Principals []string `json:"principals,omitempty"`
+	// MultiStage says that the attack goes on for hours, from one technique and
+	// one identity to the next.
+	MultiStage bool      `json:"multi_stage,omitempty"`
+	Start      time.Time `json:"start"` // time of the first event
+	End        time.Time `json:"end"`   // time of the last event
+	EventIDs   []string  `json:"event_ids"`
+	Story      string    `json:"story"`
 }
 
 // An Organisation is what the account's owner knows about it, and could tell a
@@ -95,6 +102,26 @@ type Organisation struct {
 	Scanner          string       // principal that looks at everything, on Mondays
 	ScannerNetwork   netip.Prefix // where it calls from
 	BadAddress       netip.Addr   // an address with a bad reputation, used by one attack
+	Places           []Place      // what a GeoIP database would say
+}
+
+// A Place is where a network is, and whose.
+type Place struct {
+	Network netip.Prefix
+	ASN     string
+	Country string
+	City    string
+	Hosting bool // servers rather than people
+}
+
+// Locate returns the place of an address; the zero Place if nothing is known.
+func (o *Organisation) Locate(ip netip.Addr) Place {
+	for _, p := range o.Places {
+		if p.Network.Contains(ip) {
+			return p
+		}
+	}
+	return Place{}
 }
 
 // An Account is a generator of one account's logs. Its methods may be called
@@ -150,7 +177,7 @@ func (a *Account) cast(o *Options) {
 		a.actors = append(a.actors, traps...)
 	}
 	if o.Attacks {
-		a.attacks = attacks
+		a.attacks = slices.Concat(attacks, stories)
 	}
 }
 
@@ -205,11 +232,14 @@ func (a *Account) Truth() []Attack {
 		}
 		slices.SortStableFunc(records, byTime)
 		t := Attack{
-			Name: k.name, Techniques: k.techniques, Rules: k.rules, Principal: k.principal(a), Story: k.story,
+			Name: k.name, Techniques: k.techniques, Rules: k.rules, Principal: k.principal(a), MultiStage: k.multiStage, Story: k.story,
 			Start: records[0].Time, End: records[len(records)-1].Time,
 		}
 		for _, r := range records {
 			t.EventIDs = append(t.EventIDs, r.EventID)
+		}
+		if len(k.then) > 0 {
+			t.Principals = append([]string{t.Principal}, k.then...)
 		}
 		truth = append(truth, t)
 	}

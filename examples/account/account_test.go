@@ -245,14 +245,19 @@ func TestAccount(t *testing.T) {
 	}
 
 	truth := a.Truth()
-	if len(truth) != len(attacks) {
-		t.Errorf("%d attacks of %d", len(truth), len(attacks))
+	if want := len(attacks) + len(stories); len(truth) != want {
+		t.Errorf("%d attacks of %d", len(truth), want)
 	}
 	for _, k := range truth {
+		principals := k.Principals
+		if len(principals) == 0 {
+			principals = []string{k.Principal}
+		}
 		records := labelled[k.Name]
 		if len(records) != len(k.EventIDs) || len(records) == 0 {
 			t.Errorf("%s: %d events in the log, %d in the truth", k.Name, len(records), len(k.EventIDs))
 		}
+		events := map[string]int{} // by principal
 		byPrincipal := 0
 		for _, id := range k.EventIDs {
 			r, ok := records[id]
@@ -263,8 +268,9 @@ func TestAccount(t *testing.T) {
 			if r.Time.Before(k.Start) || r.Time.After(k.End) {
 				t.Errorf("%s: event at %v", k.Name, r.Time)
 			}
-			if s := decode(t, r); s.principal() == k.Principal {
+			if s := decode(t, r); slices.Contains(principals, s.principal()) {
 				byPrincipal++
+				events[s.principal()]++
 			}
 		}
 		// A few events may show another identity: a bucket opened, logins that
@@ -272,17 +278,56 @@ func TestAccount(t *testing.T) {
 		if k.Name != "key-quarantined" && byPrincipal < len(k.EventIDs)-3 {
 			t.Errorf("%s: %d of %d events by %s", k.Name, byPrincipal, len(k.EventIDs), k.Principal)
 		}
-		before := 0
-		for day := range days[k.Principal] {
-			if day < k.Start.Format(time.DateOnly) {
-				before++
+		for _, principal := range principals {
+			before := 0
+			for day := range days[principal] {
+				if day < k.Start.Format(time.DateOnly) {
+					before++
+				}
+			}
+			if before < 10 {
+				t.Errorf("%s: %s was active on %d days before", k.Name, principal, before)
 			}
 		}
-		if before < 10 {
-			t.Errorf("%s: %s was active on %d days before", k.Name, k.Principal, before)
+		if k.MultiStage && (len(k.Techniques) < 3 || len(events) < 2 || len(events) != len(principals) || principals[0] != k.Principal ||
+			k.End.Sub(k.Start) < time.Hour || k.End.Sub(k.Start) > 24*time.Hour || k.Start.Day() != k.End.Day()) {
+			t.Errorf("%s: no story of several stages in one day: %v from %v to %v", k.Name, events, k.Start, k.End)
 		}
 		if k.Start.Before(a.start.AddDate(0, 0, 15)) || len(k.Rules) == 0 || len(k.Techniques) == 0 || k.Story == "" {
 			t.Errorf("%s: incomplete: %+v", k.Name, k)
+		}
+	}
+}
+
+// A later stage is made with the credentials that an earlier one was given.
+func TestStagesAreLinked(t *testing.T) {
+	a := New(&Options{Seed: 3, Attacks: true})
+	for i := range a.attacks {
+		k := &a.attacks[i]
+		given := map[string]bool{}
+		used := 0
+		for _, r := range a.attack(k, k.day) {
+			var s struct {
+				UserIdentity     struct{ AccessKeyID, ARN string }
+				ResponseElements struct {
+					Credentials struct{ AccessKeyID string }
+				}
+			}
+			if err := json.Unmarshal([]byte(r.JSON), &s); err != nil {
+				t.Fatal(err)
+			}
+			if key := s.ResponseElements.Credentials.AccessKeyID; key != "" {
+				given[key] = true
+			}
+			if k.multiStage && strings.Contains(s.UserIdentity.ARN, "assumed-role/"+customersRole.name) {
+				if !given[s.UserIdentity.AccessKeyID] {
+					t.Errorf("%s: %s was given to nobody", k.name, s.UserIdentity.AccessKeyID)
+				}
+				used++
+			}
+		}
+		if k.name == "key-to-customer-data" && used < 45 || k.name == "slow-and-patient" && used < 40 {
+			t.Errorf("%s: %d events with the role", k.name, used)
 		}
 	}
 }

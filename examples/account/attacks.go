@@ -14,6 +14,8 @@ type attack struct {
 	techniques []string
 	rules      []string // ids of rules that could see it
 	principal  func(*Account) string
+	then       []string // further principals, in the order of use
+	multiStage bool
 	story      string
 	live       func(*day)
 }
@@ -269,17 +271,7 @@ func scriptedEnumeration(d *day) {
 func bucketOpened(d *day) {
 	p := d.person("tomas")
 	opener := d.work(d.at(9, 55), d.as(d.signOnRole(p.set), p.email(), d.clock(9, 50)).from(d.address(office)).inConsole().using(s3Console), time.Second)
-	opener.write(&call{
-		api: "s3:PutBucketPolicy",
-		request: fields{
-			"bucketName", marketing, "Host", bucketHost(marketing), "policy", "",
-			"bucketPolicy", fields{"Version", "2012-10-17", "Statement", []fields{{
-				"Effect", "Allow", "Principal", "*", "Action", []string{"s3:GetObject", "s3:ListBucket"},
-				"Resource", []string{"arn:aws:s3:::" + marketing, "arn:aws:s3:::" + marketing + "/*"},
-			}}},
-		},
-		more: opener.transfer(380, 0, false), resources: []fields{bucketResource(marketing)},
-	})
+	opener.openBucket(marketing)
 	w := d.work(d.at(14, 30), anonymous().from(attackerB+"180").using("Wget/1.24.5"), 2*time.Second)
 	w.list(marketing, "")
 	w.list(marketing, "leads/")

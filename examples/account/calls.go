@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -59,6 +60,21 @@ func (w *work) posture(name, bucket string) {
 	})
 }
 
+// openBucket lets anyone list and read a bucket.
+func (w *work) openBucket(bucket string) {
+	w.write(&call{
+		api: "s3:PutBucketPolicy",
+		request: fields{
+			"bucketName", bucket, "Host", bucketHost(bucket), "policy", "",
+			"bucketPolicy", fields{"Version", "2012-10-17", "Statement", []fields{{
+				"Effect", "Allow", "Principal", "*", "Action", []string{"s3:GetObject", "s3:ListBucket"},
+				"Resource", []string{"arn:aws:s3:::" + bucket, "arn:aws:s3:::" + bucket + "/*"},
+			}}},
+		},
+		more: w.transfer(380, 0, false), resources: []fields{bucketResource(bucket)},
+	})
+}
+
 // listBuckets lists the account's buckets.
 func (w *work) listBuckets() {
 	w.write(&call{
@@ -80,7 +96,11 @@ func (w *work) transfer(in, out int, data bool) fields {
 	if w.key == "anonymous" {
 		return fields{"CipherSuite", "TLS_AES_128_GCM_SHA256", "bytesTransferredIn", float64(in), "bytesTransferredOut", float64(out), "x-amz-id-2", hostID(w.Rand)}
 	}
-	return transfer(w.Rand, in, out, data)
+	f := transfer(w.Rand, in, out, data)
+	if w.presigned {
+		f[slices.Index(f, any("AuthHeader"))] = "QueryString"
+	}
+	return f
 }
 
 func transfer(r *rand.Rand, in, out int, data bool) fields {

@@ -23,6 +23,7 @@ type session struct {
 	endpoint   string // VPC endpoint
 	console    bool   // with the credentials of a console session
 	aws        bool   // the client is AWS itself
+	presigned  bool   // the client is whoever was given a URL signed with the credentials
 }
 
 // from returns the session, calling from another address.
@@ -68,13 +69,16 @@ func (s session) onBehalf(by string) session {
 }
 
 // user returns an IAM user with its long-term access key.
-func (a *Account) user(name string) session {
+func (a *Account) user(name string) session { return a.withKey(name, name) }
+
+// withKey returns an IAM user with one of its long-term access keys.
+func (a *Account) withKey(name, key string) session {
 	arn := iamARN("user/" + name)
 	return session{
 		key: arn, arn: arn,
 		identity: raw(text(fields{
 			"type", "IAMUser", "principalId", a.id("AIDA", name), "arn", arn, "accountId", accountID,
-			"accessKeyId", a.accessKey("AKIA", name), "userName", name,
+			"accessKeyId", a.accessKey("AKIA", key), "userName", name,
 		})),
 	}
 }

@@ -12,7 +12,8 @@ const (
 	marts     = "examplecorp-data-marts"
 	assets    = "examplecorp-app-assets"
 	uploads   = "examplecorp-uploads"
-	website   = "examplecorp-www" // public on purpose
+	website   = "examplecorp-www"     // public on purpose
+	careers   = "examplecorp-careers" // public on purpose, and new
 	marketing = "examplecorp-marketing"
 	artifacts = "examplecorp-artifacts"
 	backups   = "examplecorp-backups"
@@ -39,6 +40,7 @@ const (
 	lambdaNet  = "198.18." // functions outside a network: 198.18.64.0/22
 	hotel      = "198.18.240."
 	partnerNet = "198.18.230."
+	vendorNet  = "198.18.220."
 	mobileNet  = "100." // the public: 100.64.0.0/10
 	attackerA  = "192.0.2."
 	attackerB  = "198.51.100."
@@ -57,11 +59,32 @@ func (a *Account) Organisation() Organisation {
 			prefix(natScanner + "0/24"), prefix("10.20.0.0/16"),
 		},
 		VPCEndpoints:     []string{s3Endpoint},
-		PublicBuckets:    []string{website},
+		PublicBuckets:    []string{website, careers},
 		SensitiveBuckets: []string{exports, finance},
 		Scanner:          iamARN("role/" + auditRole.name),
 		ScannerNetwork:   prefix(natScanner + "0/24"),
 		BadAddress:       netip.MustParseAddr(badAddress),
+		Places: []Place{
+			{prefix(office + "0/24"), "AS64500", "DE", "Berlin", false},
+			{prefix(vpn + "0/24"), "AS64500", "DE", "Berlin", false},
+			{prefix(natProd + "0/24"), "AS64501", "IE", "Dublin", true},
+			{prefix(natBatch + "0/24"), "AS64501", "IE", "Dublin", true},
+			{prefix(natScanner + "0/24"), "AS64501", "IE", "Dublin", true},
+			{prefix(lambdaNet + "64.0/22"), "AS64501", "IE", "Dublin", true},
+			{prefix(githubNet + "0.0/16"), "AS64502", "US", "Boydton", true},
+			{prefix(hotel + "0/24"), "AS64503", "PT", "Lisbon", false},
+			{prefix(partnerNet + "0/24"), "AS64504", "NL", "Amsterdam", true},
+			{prefix(vendorNet + "0/24"), "AS64505", "US", "Ashburn", true},
+			{prefix("198.18.100.0/23"), "AS64506", "DE", "Berlin", false}, // people's homes
+			{prefix("198.18.102.0/23"), "AS64507", "DE", "Potsdam", false},
+			{prefix("198.18.104.0/21"), "AS64506", "DE", "Berlin", false},
+			{prefix("198.18.112.0/20"), "AS64506", "DE", "Berlin", false},
+			{prefix("198.18.128.0/18"), "AS64507", "DE", "Potsdam", false},
+			{prefix("2001:db8::/32"), "AS64506", "DE", "Berlin", false},
+			{prefix(mobileNet + "64.0.0/10"), "AS64508", "DE", "Hamburg", false},
+			{prefix(attackerA + "0/24"), "AS64509", "RO", "Bucharest", true},
+			{prefix(attackerB + "0/24"), "AS64510", "SG", "Singapore", true},
+		},
 	}
 }
 
@@ -118,6 +141,7 @@ var (
 	supportRole   = role{name: "support-tooling"}
 	helpdeskRole  = role{name: "helpdesk"}
 	renderRole    = role{name: "batch-render"}
+	customersRole = role{name: "customer-data-support"}
 )
 
 // parameter returns the name of a parameter that external-secrets reads.

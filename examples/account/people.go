@@ -16,6 +16,7 @@ type person struct {
 	mfa     bool   // logs in with a second factor, as an IAM user
 	ipv6    bool   // the home has IPv6
 	travels bool   // is away for a week
+	rotates bool   // replaces the access key: see keyRotation
 }
 
 // Permission sets, and the names of those who have them.
@@ -40,15 +41,17 @@ var (
 	consoleUsers = []string{"priya", "ruth", "simon", "thea"}
 )
 
-// everybody returns the people of the account, one of whom may travel.
-func (a *Account) everybody(travel bool) []person {
+// everybody returns the people of the account. With traps, one of them travels
+// and one replaces his access key.
+func (a *Account) everybody(withTraps bool) []person {
 	var people []person
 	add := func(names []string, p person) {
 		for _, original := range names {
 			for _, name := range a.copies(original) {
 				p.name, p.n = name, len(people)
 				p.ipv6 = p.n%3 == 0
-				p.travels = travel && name == "freya"
+				p.travels = withTraps && name == "freya"
+				p.rotates = withTraps && name == "marco"
 				people = append(people, p)
 			}
 		}
@@ -69,7 +72,7 @@ func (a *Account) person(name string) person {
 
 // persons are the people at work, and the machine that applies their plans.
 func (a *Account) persons() []actor {
-	actors := []actor{{"workload/terraform", terraform}}
+	actors := []actor{{"workload/terraform", terraform}, {"routine/customer-data", customerData}}
 	for _, p := range a.people {
 		actors = append(actors, actor{"person/" + p.name, func(d *day) { p.live(d) }})
 	}
@@ -108,7 +111,13 @@ func (p *person) place(d *day) string {
 		return d.address(vpn)
 	case (p.n+int(d.start.Weekday()))%5 != 4:
 		return d.address(office)
-	case p.ipv6 && d.n/7%2 == 1:
+	}
+	return p.home(d)
+}
+
+// home returns an address of a person's home.
+func (p *person) home(d *day) string {
+	if p.ipv6 && d.n/7%2 == 1 {
 		return fmt.Sprintf("2001:db8:%x::%x:%x", 0x1000+p.n, 1+d.IntN(0xfffe), 1+d.IntN(0xfffe))
 	}
 	return fmt.Sprint("198.18.", 100+p.n%100, ".", 7+p.n/100)
@@ -302,15 +311,11 @@ func (p *person) support(w *work) {
 
 // shell is a stretch of work at the command line.
 func (p *person) shell(d *day, at time.Time) {
-	agent := cliAgent
-	if p.n%2 == 0 && d.n < 12 {
-		agent = oldCLIAgent // upgraded on the twelfth day
-	}
-	s := d.user(p.name)
+	s := p.user(d)
 	if p.set != "" {
 		s = d.as(d.signOnRole(p.set), p.email(), d.clock(6, 55))
 	}
-	w := d.work(at, s.from(p.place(d)).using(agent), 15*time.Second)
+	w := d.work(at, s.from(p.place(d)).using(p.cli(d)), 15*time.Second)
 	switch p.set {
 	case "Developer":
 		w.do(pick(d.Rand, p.habits())[:4]...)
@@ -334,6 +339,44 @@ func (p *person) shell(d *day, at time.Time) {
 			w.agent = boto3Agent
 			w.call("sqs:GetQueueAttributes", fields{"queueUrl", "https://sqs." + home + ".amazonaws.com/" + accountID + "/orders"})
 		}
+	}
+}
+
+// user returns a person as an IAM user, with the access key of that day.
+func (p *person) user(d *day) session {
+	if p.rotates && d.n >= keyReplaced {
+		return d.withKey(p.name, p.name+"/new")
+	}
+	return d.user(p.name)
+}
+
+// cli returns a person's command line.
+func (p *person) cli(d *day) string {
+	if p.n%2 == 0 && d.n < 12 {
+		return oldCLIAgent // upgraded on the twelfth day
+	}
+	return cliAgent
+}
+
+// customerData is what happens when customers ask: one of two people takes on
+// the role that may, and looks at a few files.
+func customerData(d *day) {
+	if d.weekend() {
+		return
+	}
+	lookUp(d, "gwen", 10)
+	if d.n%2 == 0 {
+		lookUp(d, "elena", 14)
+	}
+}
+
+func lookUp(d *day, name string, hour int) {
+	p := d.person(name)
+	w := d.work(d.at(hour, 25), p.user(d).from(p.place(d)).using(p.cli(d)), 5*time.Second)
+	w = d.work(w.now, w.assume(customersRole, name), 15*time.Second)
+	w.list(exports, "daily/")
+	for range 3 + d.IntN(3) {
+		w.get(exports, exportKey(d.IntN(24)))
 	}
 }
 

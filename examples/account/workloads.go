@@ -286,7 +286,7 @@ func weeklyScan(d *day) {
 // dailyPosture checks the configuration of everything for a vendor, who takes
 // on the role from the vendor's account.
 func dailyPosture(d *day) {
-	vendor := d.stranger("777788889999", "posture-collector", "collector").from("198.18.220.5").using(goAgent)
+	vendor := d.stranger("777788889999", "posture-collector", "collector").from(vendorNet + "5").using(goAgent)
 	w := d.work(d.at(3, 30), vendor, time.Second)
 	s := d.as(postureRole, "collector", w.now).from(vendor.ip).using(vendor.agent)
 	w.write(&call{
