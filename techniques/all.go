@@ -19,6 +19,8 @@ var rules = []func(*Config) detect.Detector{
 	outsideKnownNetworks,
 	userAgentMismatch,
 	anonymousRead,
+	bytesOutVolume,
+	distinctKeysBurst,
 	getObjectOutsideNetworks,
 	getObjectRateOverBaseline,
 	listThenGet,
