@@ -20,6 +20,7 @@ var rules = []func(*Config) detect.Detector{
 	userAgentMismatch,
 	anonymousRead,
 	bytesOutVolume,
+	crossAccountRead,
 	distinctKeysBurst,
 	firstSeenBucketReader,
 	getObjectOutsideNetworks,
