@@ -19,6 +19,7 @@ var rules = []func(*Config) detect.Detector{
 	outsideKnownNetworks,
 	userAgentMismatch,
 	anonymousRead,
+	bucketOpened,
 	bytesOutVolume,
 	crossAccountRead,
 	distinctKeysBurst,
