@@ -90,7 +90,10 @@ func crossAccountRead(c *Config) detect.Detector {
 		}
 		severity := detect.Medium
 		if e.Access != nil && !configured {
-			severity = detect.Low // it may be the bucket's own
+			if p.Excuse("the account may be the bucket's own, which the log does not tell and the bucket's history not yet", !mature(bucketReaders.Age(p))) {
+				return
+			}
+			severity = detect.Low
 		}
 		if c.sensitiveBucket(bucket) {
 			severity = raised(severity, 1)
