@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cloudtell/cloudtell/baseline/baselinetest"
+	"github.com/cloudtell/cloudtell/detect/detecttest"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -165,6 +167,17 @@ func TestBurstsShuffled(t *testing.T) {
 		slices.SortFunc(shuffled, func(a, b *event.Event) int { return arrival[a].Compare(arrival[b]) })
 		require.Equal(t, want, encode(shuffled))
 	}
+}
+
+func TestBurstsKeepTheContract(t *testing.T) {
+	s, err := detecttest.Parse("bursts", `rule none
+principal app = role app session app-1 from 198.51.100.7 agent "aws-sdk-go-v2/1.25.3"
+case reads over midnight
+  day 1-3 23:50 app s3:GetObject {"bucketName":"data","key":"{day}/{n}.csv"} times 120 every 10s
+  expect nothing
+`)
+	require.NoError(t, err)
+	baselinetest.Feature(t, bursts("test", objectRead, 25, 10*time.Minute), s.Cases[0].Events())
 }
 
 func TestBurstsRecord(t *testing.T) {

@@ -67,9 +67,11 @@ func bytesOutVolume(c *Config) detect.Detector {
 			return
 		}
 		past := r.Past()
+		// Whatever bytes a log claims, the products are in range.
+		usual, peak := int(min(past.Typical, 1<<58)), int(min(past.Peak, 1<<58))
 		if !p.AtLeast("days with reads to judge by", past.Days, readRateDays) ||
-			!p.AtLeast("bytes read within ten minutes, against ten times the usual", int(r.Now), int(readRateFactor*past.Typical)+1) ||
-			!p.AtLeast("bytes read within ten minutes, against twice what two days reached", int(r.Now), int(min(past.Peak, 1<<61))*readRatePeakFactor+1) {
+			!p.AtLeast("bytes read within ten minutes, against ten times the usual", int(r.Now), readRateFactor*usual+1) ||
+			!p.AtLeast("bytes read within ten minutes, against twice what two days reached", int(r.Now), readRatePeakFactor*peak+1) {
 			return
 		}
 		hour := readHourOf(p)
