@@ -4,6 +4,7 @@ import (
 	"iter"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/cloudtell/cloudtell/event/internal/jsonscan"
 )
@@ -49,8 +50,10 @@ func (r Raw) Number() (float64, bool) {
 // fit in 64 bits.
 func (r Raw) Int() (int64, bool) {
 	t := r.Text()
-	if n, err := strconv.ParseInt(t, 10, 64); err == nil {
-		return n, true
+	if !strings.ContainsAny(t, ".eE") { // a failed parse would allocate its error
+		if n, err := strconv.ParseInt(t, 10, 64); err == nil {
+			return n, true
+		}
 	}
 	f, ok := r.Number()
 	if !ok || f < math.MinInt64 || f >= math.MaxInt64 {

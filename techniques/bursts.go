@@ -12,27 +12,45 @@ import (
 	"github.com/cloudtell/cloudtell/event"
 )
 
-// bursts remembers on which days a key had a burst: about atLeast different
-// values ("" is none) within one slice of clock time. It tells a principal for
-// whom bursts are normal, such as a deployment or a scanner, from one that
-// never had any. A window that slides holds at least half its values in one
-// slice of its length, so atLeast is half of what a rule reports.
-func bursts(name string, value func(*event.Event) string, atLeast int, slice time.Duration) *baseline.Of[burstHabit] {
-	// atLeast values set about this many of a slice's marks, some sharing one.
-	marks := int(burstMarks * (1 - math.Pow(1-1.0/burstMarks, float64(atLeast))))
-	slices := int(baseline.Lateness/slice) + 2
+// bursts counts the different values ("" is none) of a key's events within a
+// sliding window of at least three minutes, and remembers on which days there were about atLeast of them
+// in one: a burst. It tells a principal for whom bursts are normal, such as a
+// deployment or a scanner, from one that never had any. What is half of what a
+// rule reports is a good measure of a burst.
+//
+// It counts by marks instead of values: thousands of them in the room that a
+// [baseline.Distinct] has for a dozen, but not which ones, and some percent
+// amiss. Up to eight times atLeast can be told apart.
+func bursts(name string, value func(*event.Event) string, atLeast int, window time.Duration) *baseline.Of[burstHabit] {
+	size := 256
+	for size < 4*atLeast {
+		size *= 2
+	}
+	slice := int64(window / time.Second / burstSlices)
+	// An event may be Lateness late, and the earliest window with it begins
+	// three slices before its own.
+	kept := int(int64(baseline.Lateness/time.Second)/slice) + burstSlices + 1
 	return baseline.Custom(
-		fmt.Sprintf("bursts/1 %s at least %d within %v", name, atLeast, slice),
-		8+4+8+slices*burstMarks/8,
+		fmt.Sprintf("bursts/2 %s at least %d within %v", name, atLeast, window),
+		burstHeader+kept*size/8,
 		func() *burstCell {
-			return &burstCell{value: value, marks: marks, slice: int64(slice / time.Second), recent: make([]burstSlice, slices)}
+			return &burstCell{
+				value: value, slice: slice, kept: kept, words: size / 64,
+				// atLeast values set about this many marks, some sharing one.
+				burst:  int(float64(size) * (1 - math.Pow(1-1/float64(size), float64(atLeast)))),
+				recent: make([]uint64, kept*size/64),
+			}
 		},
-		func(c *burstCell, v *baseline.View) burstHabit { return c.habit(v.Event.Time) },
+		func(c *burstCell, v *baseline.View) burstHabit { return c.answer(v.Event.Time) },
 	)
 }
 
-// A burstHabit says how usual bursts are for a key before an event.
+// A burstHabit says how many values came together with an event, and how usual
+// bursts were for the key before it.
 type burstHabit struct {
+	// Now is about the number of different values in the best window around
+	// the event.
+	Now int
 	// Days is the number of days with a burst among the 30 before the event.
 	Days int
 	// Normal reports that there were at least three, the first of them a week
@@ -40,21 +58,23 @@ type burstHabit struct {
 	Normal bool
 }
 
-const burstMarks = 256
-
-type burstSlice [burstMarks / 64]uint64
+// burstSlices is how many slices of clock time make a window.
+const burstSlices = 4
 
 // A burstCell counts the different values of a slice by the marks that their
-// hashes set, which needs little room and no order of arrival.
+// hashes set, which needs little room and no order of arrival. The marks of a
+// window are those of its slices together.
 type burstCell struct {
 	value func(*event.Event) string
-	marks int   // that make a burst
 	slice int64 // seconds
+	kept  int   // slices
+	words int   // of 64 marks, in a slice
+	burst int   // marks that make a burst
 
-	newest int64        // the number of the slice recent[0]
-	recent []burstSlice // recent[i] is slice newest-i
-	last   int32        // the last day with a burst
-	days   uint64       // bit i: a burst on day last-i
+	newest int64    // the number of the latest slice with a value
+	recent []uint64 // the marks of slice newest, of the one before, and so on
+	last   int32    // the last day with a burst
+	days   uint64   // bit i: a burst on day last-i
 }
 
 func (c *burstCell) Fold(e *event.Event, _ time.Time) {
@@ -64,24 +84,49 @@ func (c *burstCell) Fold(e *event.Event, _ time.Time) {
 	}
 	n := e.Time.Unix() / c.slice
 	if shift := n - c.newest; shift > 0 {
-		keep := max(0, int64(len(c.recent))-shift)
-		copy(c.recent[int64(len(c.recent))-keep:], c.recent[:keep])
-		clear(c.recent[:int64(len(c.recent))-keep])
+		keep := max(0, c.kept-int(min(shift, int64(c.kept)))) * c.words
+		copy(c.recent[len(c.recent)-keep:], c.recent[:keep])
+		clear(c.recent[:len(c.recent)-keep])
 		c.newest = n
 	}
-	i := c.newest - n
-	if i >= int64(len(c.recent)) {
+	s := c.marks(n)
+	if s == nil {
 		return // later than baseline.Lateness: its slice is closed
 	}
-	s, h := &c.recent[i], baseline.Hash(v)%burstMarks
+	h := baseline.Hash(v) % uint64(64*c.words)
+	if s[h/64]>>(h%64)&1 != 0 {
+		return
+	}
 	s[h/64] |= 1 << (h % 64)
-	count := 0
-	for _, w := range s {
-		count += bits.OnesCount64(w)
+	// Only windows that end with a value count, so that it does not matter
+	// whether something later has already come.
+	for end := n; end < n+burstSlices && end <= c.newest; end++ {
+		if c.count(end, end) > 0 && c.count(end-burstSlices+1, end) >= c.burst {
+			c.mark(dayOf(time.Unix((end+1)*c.slice-1, 0)))
+		}
 	}
-	if count >= c.marks {
-		c.mark(dayOf(e.Time))
+}
+
+// marks returns the marks of a slice, or nil if it is no longer kept.
+func (c *burstCell) marks(slice int64) []uint64 {
+	i := c.newest - slice
+	if i < 0 || i >= int64(c.kept) {
+		return nil
 	}
+	return c.recent[int(i)*c.words:][:c.words]
+}
+
+// count returns the number of marks set in the slices from first to last.
+func (c *burstCell) count(first, last int64) (n int) {
+	first, last = max(first, c.newest-int64(c.kept)+1), min(last, c.newest)
+	for w := range c.words {
+		var set uint64
+		for s := first; s <= last; s++ {
+			set |= c.recent[int(c.newest-s)*c.words+w]
+		}
+		n += bits.OnesCount64(set)
+	}
+	return n
 }
 
 func (c *burstCell) mark(day int32) {
@@ -92,6 +137,24 @@ func (c *burstCell) mark(day int32) {
 	default:
 		c.days |= 1 << (c.last - day)
 	}
+}
+
+func (c *burstCell) answer(at time.Time) burstHabit {
+	h := c.habit(at)
+	h.Now = c.now(at)
+	return h
+}
+
+// now estimates the different values around a time.
+func (c *burstCell) now(at time.Time) int {
+	n, most := at.Unix()/c.slice, 0
+	for end := n; end < n+burstSlices && end <= max(n, c.newest); end++ {
+		most = max(most, c.count(end-burstSlices+1, end))
+	}
+	size := float64(64 * c.words)
+	// With all marks set there may be any number of values: take a small one.
+	free := max(1, size-float64(most))
+	return int(math.Round(math.Log(free/size) / math.Log(1-1/size)))
 }
 
 func (c *burstCell) habit(at time.Time) burstHabit {
@@ -110,16 +173,29 @@ func (c *burstCell) habit(at time.Time) burstHabit {
 
 func dayOf(t time.Time) int32 { return int32(t.Unix() / int64(day/time.Second)) }
 
+// burstHeader is the length of what is stored before the marks: the latest
+// slice, the last day, the days, and which slices follow, as a bit each.
+const burstHeader = 8 + 4 + 8 + 4
+
 func (c *burstCell) AppendBinary(b []byte) ([]byte, error) {
 	if c.newest == 0 {
 		return b, nil
 	}
+	var used uint32
+	for i := range c.kept {
+		if s := c.newest - int64(i); c.count(s, s) > 0 {
+			used |= 1 << i
+		}
+	}
 	b = binary.BigEndian.AppendUint64(b, uint64(c.newest))
 	b = binary.BigEndian.AppendUint32(b, uint32(c.last))
 	b = binary.BigEndian.AppendUint64(b, c.days)
-	for i := range c.recent {
-		for _, w := range c.recent[i] {
-			b = binary.BigEndian.AppendUint64(b, w)
+	b = binary.BigEndian.AppendUint32(b, used)
+	for i := range c.kept {
+		if used>>i&1 != 0 {
+			for _, w := range c.marks(c.newest - int64(i)) {
+				b = binary.BigEndian.AppendUint64(b, w)
+			}
 		}
 	}
 	return b, nil
@@ -128,20 +204,30 @@ func (c *burstCell) AppendBinary(b []byte) ([]byte, error) {
 var errBursts = errors.New("techniques: malformed bursts")
 
 func (c *burstCell) UnmarshalBinary(data []byte) error {
-	fresh := burstCell{value: c.value, marks: c.marks, slice: c.slice, recent: make([]burstSlice, len(c.recent))}
+	fresh := *c
+	fresh.newest, fresh.last, fresh.days = 0, 0, 0
+	fresh.recent = make([]uint64, len(c.recent))
 	if len(data) > 0 {
-		if len(data) != 8+4+8+len(c.recent)*burstMarks/8 {
+		if len(data) < burstHeader {
 			return errBursts
 		}
 		newest, last := binary.BigEndian.Uint64(data), binary.BigEndian.Uint32(data[8:])
-		if newest == 0 || newest > math.MaxInt32*60 || last > math.MaxInt32 {
+		used := binary.BigEndian.Uint32(data[20:])
+		if newest == 0 || newest > math.MaxInt32*60 || last > math.MaxInt32 || used>>c.kept != 0 ||
+			len(data) != burstHeader+bits.OnesCount32(used)*c.words*8 {
 			return errBursts
 		}
 		fresh.newest, fresh.last, fresh.days = int64(newest), int32(last), binary.BigEndian.Uint64(data[12:])
-		for i := range fresh.recent {
-			for j := range fresh.recent[i] {
-				fresh.recent[i][j] = binary.BigEndian.Uint64(data[20+i*burstMarks/8+j*8:])
+		rest := data[burstHeader:]
+		for i := range c.kept {
+			if used>>i&1 == 0 {
+				continue
 			}
+			marks := fresh.marks(fresh.newest - int64(i))
+			for w := range marks {
+				marks[w] = binary.BigEndian.Uint64(rest[8*w:])
+			}
+			rest = rest[8*len(marks):]
 		}
 	}
 	*c = fresh

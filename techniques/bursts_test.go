@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cloudtell/cloudtell/baseline/baselinetest"
+	"github.com/cloudtell/cloudtell/detect/detecttest"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -94,10 +96,55 @@ func TestBurstsCountValues(t *testing.T) {
 	}
 }
 
+// What comes together is counted as one window, wherever in it one asks.
+func TestBurstsNow(t *testing.T) {
+	objects := bursts("test", func(e *event.Event) string { return e.UserAgent }, 250, 10*time.Minute)
+	folded := func(events []*event.Event) *burstCell {
+		c := objects.NewCell().(*burstCell)
+		for _, e := range events {
+			c.Fold(e, e.Time)
+		}
+		return c
+	}
+	for _, n := range []int{0, 1, 50, 250, 500, 1000, 2000} {
+		t.Run(fmt.Sprint(n, " values"), func(t *testing.T) {
+			for salt := range 20 {
+				events := at(dayOne, n)
+				for i, e := range events {
+					e.UserAgent += fmt.Sprint(" ", salt)
+					e.Time = dayOne.Add(2*time.Minute + time.Duration(i)*5*time.Minute/time.Duration(n))
+				}
+				c := folded(events)
+				for _, asked := range []time.Duration{2, 4, 7} {
+					assert.InDelta(t, n, c.answer(dayOne.Add(asked*time.Minute)).Now, float64(n)*0.1, "salt %d", salt)
+				}
+			}
+		})
+	}
+	t.Run("what is further apart than the window", func(t *testing.T) {
+		early, late := at(dayOne, 300), at(dayOne.Add(15*time.Minute), 200)
+		for i, e := range late {
+			e.UserAgent = fmt.Sprint("w", i)
+		}
+		c := folded(append(early, late...))
+		assert.InDelta(t, 300, c.answer(dayOne).Now, 20)
+		assert.InDelta(t, 200, c.answer(dayOne.Add(15*time.Minute)).Now, 15)
+		assert.Zero(t, c.answer(dayOne.Add(time.Hour)).Now)
+	})
+	t.Run("more than can be told apart", func(t *testing.T) {
+		assert.Greater(t, folded(at(dayOne, 100_000)[:500]).answer(dayOne).Now, 400)
+		events := at(dayOne, 100_000)
+		for _, e := range events {
+			e.Time = dayOne
+		}
+		assert.Greater(t, folded(events).answer(dayOne).Now, 2000)
+	})
+}
+
 // The order of arrival leaves no trace.
 func TestBurstsShuffled(t *testing.T) {
 	var events []*event.Event
-	for _, minutes := range []int{0, 4, 9, 16, 60} {
+	for _, minutes := range []int{0, 4, 9, 16, 60, 1437, 1441, 1500} {
 		events = append(events, at(dayOne.Add(time.Duration(minutes)*time.Minute), 24)...)
 	}
 	encode := func(events []*event.Event) []byte {
@@ -120,6 +167,17 @@ func TestBurstsShuffled(t *testing.T) {
 		slices.SortFunc(shuffled, func(a, b *event.Event) int { return arrival[a].Compare(arrival[b]) })
 		require.Equal(t, want, encode(shuffled))
 	}
+}
+
+func TestBurstsKeepTheContract(t *testing.T) {
+	s, err := detecttest.Parse("bursts", `rule none
+principal app = role app session app-1 from 198.51.100.7 agent "aws-sdk-go-v2/1.25.3"
+case reads over midnight
+  day 1-3 23:50 app s3:GetObject {"bucketName":"data","key":"{day}/{n}.csv"} times 120 every 10s
+  expect nothing
+`)
+	require.NoError(t, err)
+	baselinetest.Feature(t, bursts("test", objectRead, 25, 10*time.Minute), s.Cases[0].Events())
 }
 
 func TestBurstsRecord(t *testing.T) {
@@ -145,6 +203,8 @@ func TestBurstsRecord(t *testing.T) {
 		"short":           b[:len(b)-1],
 		"long":            append(slices.Clone(b), 0),
 		"no slice":        make([]byte, len(b)),
+		"header cut":      b[:burstHeader-1],
+		"slices unknown":  slices.Concat(b[:burstHeader-4], []byte{0xff}, b[burstHeader-3:]),
 		"beyond all time": slices.Concat([]byte{0xff}, b[1:]),
 		"beyond all days": slices.Concat(b[:8], []byte{0xff}, b[9:]),
 	} {

@@ -9,9 +9,9 @@ import (
 	"github.com/cloudtell/cloudtell/event"
 )
 
-// anonymousReads are the requests that need leave to read an object. HeadObject
-// is one: that it succeeds proves that GetObject would.
-var anonymousReads = []string{"s3:GetObject", "s3:HeadObject", "s3:SelectObjectContent", "s3:GetObjectTorrent"}
+// objectReads are the requests that need leave to read an object. HeadObject is
+// one: that it succeeds proves that GetObject would.
+var objectReads = []string{"s3:GetObject", "s3:HeadObject", "s3:SelectObjectContent", "s3:GetObjectTorrent"}
 
 // anonymousHabit remembers, for a bucket, that it is read anonymously. That it
 // was so when we first looked makes no habit, hence an initial period of less
@@ -22,7 +22,7 @@ var anonymousHabit = baseline.FirstSeen("anonymous reads", func(e *event.Event) 
 		return ""
 	}
 	return "anonymous"
-}, &baseline.FirstSeenOptions{Cap: 4, Learn: time.Hour, Days: 5, Span: learn}).On(anonymousReads...)
+}, &baseline.FirstSeenOptions{Cap: 4, Learn: time.Hour, Days: 5, Span: learn}).On(objectReads...)
 
 // anonymousNetworks remembers, for a bucket, where it is read from
 // anonymously.
@@ -31,7 +31,7 @@ var anonymousNetworks = baseline.FirstSeen("network of anonymous reads", func(e 
 		return ""
 	}
 	return network(e)
-}, nil).On(anonymousReads...)
+}, nil).On(objectReads...)
 
 func readAnonymously(e *event.Event) bool {
 	return e.Principal.Kind == event.Anonymous && e.Succeeded()
@@ -46,7 +46,7 @@ func anonymousRead(c *Config) detect.Detector {
 		Technique: "T1530",
 		Tactic:    detect.Collection,
 		Severity:  detect.High,
-		Events:    anonymousReads,
+		Events:    objectReads,
 		Uses:      []baseline.Feature{anonymousHabit, anonymousNetworks},
 		Scope:     detect.ByBucket,
 		Needs:     detect.S3DataEvents,
@@ -57,16 +57,14 @@ func anonymousRead(c *Config) detect.Detector {
 		},
 		Respond: []string{
 			"Turn on Block Public Access for the bucket unless it is public on purpose.",
-			"See who opened it: PutBucketPolicy, PutBucketAcl, PutObjectAcl, DeletePublicAccessBlock.",
+			"See who opened it: PutBucketPolicy, PutBucketAcl, PutObjectAcl, DeleteBucketPublicAccessBlock; bucket-opened tells them.",
 			"List every object read anonymously since, and treat its contents as disclosed.",
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !readAnonymously(e) {
-			return
-		}
 		bucket := e.Bucket()
-		if c.publicBucket(bucket) {
+		if !p.Require("an object was read without credentials", readAnonymously(e)) ||
+			p.Excuse("the bucket is meant to be public", c.publicBucket(bucket)) {
 			return
 		}
 		severity, expected := detect.High, "no anonymous reads: not in Config.PublicBuckets, and no habit"
@@ -75,10 +73,11 @@ func anonymousRead(c *Config) detect.Detector {
 			severity, expected = detect.Critical, "no anonymous reads of a sensitive bucket"
 		case !habitual.New:
 			n := anonymousNetworks.In(p)
-			if !n.New {
+			if !p.Require("the bucket, long read without credentials, was read so from a new network", n.New) {
 				return
 			}
-			if severity = surprise(n, detect.Low); severity == detect.Silent {
+			severity = surprise(n, detect.Low)
+			if p.Excuse("the bucket is read from ever new networks", severity == detect.Silent) {
 				return
 			}
 			expected = "anonymous reads from " + habit(n)

@@ -39,15 +39,15 @@ func getObjectOutsideNetworks(c *Config) detect.Detector {
 	}
 	return detect.New(info, func(p *detect.Pass) {
 		e := p.Event
-		if !readsObject(e) || !e.IP.IsValid() || c.knownSource(e) {
+		bucket := e.Bucket()
+		if !p.Require("the principal itself read an object", readsObject(e)) ||
+			!p.Require("the source is an address", e.IP.IsValid()) ||
+			p.Excuse("the source is one of the organisation's", c.knownSource(e)) ||
+			p.Excuse("the bucket is meant to be public", c.publicBucket(bucket)) {
 			return
 		}
 		n := networks.In(p)
-		if !configured && !n.New {
-			return
-		}
-		bucket := e.Bucket()
-		if c.publicBucket(bucket) {
+		if !configured && !p.Require("the network is new to the principal", n.New) {
 			return
 		}
 		severity := person(e, info.Severity)
@@ -71,7 +71,7 @@ func getObjectOutsideNetworks(c *Config) detect.Detector {
 		case n.Unseen >= 0.5:
 			severity, subject = severity.Lowered(1), ""
 		}
-		if severity == detect.Silent {
+		if p.Excuse("the principal reads from ever new networks", severity == detect.Silent) {
 			return
 		}
 		expected := "networks known of the principal: " + habit(n)

@@ -2,7 +2,6 @@ package techniques
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -28,25 +27,6 @@ var readRate = baseline.Rate("object reads", func(e *event.Event) int64 {
 	return 1
 }, time.Minute).On("s3:GetObject")
 
-// bulkObjects is how many different objects are many: fewer than that, asked
-// for often, are the parts of large ones.
-const bulkObjects = 20
-
-// objectsRead tells the different objects that a principal read. Objects of
-// one name in two buckets count once, which spares joining the two names for
-// every read.
-var objectsRead = baseline.Distinct("object read", func(e *event.Event) string {
-	if !readsObject(e) {
-		return ""
-	}
-	return e.ObjectKey()
-}, 2*bulkObjects, time.Hour).On("s3:GetObject")
-
-// readsObject reports whether a principal itself got an object.
-func readsObject(e *event.Event) bool {
-	return e.Is("s3", "GetObject") && direct(e) && e.Succeeded()
-}
-
 func getObjectRateOverBaseline(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "getobject-rate-over-baseline",
@@ -59,6 +39,9 @@ func getObjectRateOverBaseline(c *Config) detect.Detector {
 		Events:    []string{"s3:GetObject"},
 		Uses:      []baseline.Feature{readRate, objectsRead},
 		Needs:     detect.S3DataEvents,
+		Threshold: c.threshold("getobject-rate-over-baseline", detect.Threshold{
+			Of: "reads within a minute", Value: readRateFloor, Min: 1, Max: 1_000_000,
+		}),
 		Learn:     learn,
 		LearnDays: readRateDays,
 		Cold:      detect.Low,
@@ -74,15 +57,18 @@ func getObjectRateOverBaseline(c *Config) detect.Detector {
 			"Add up bytesTransferredOut of its GetObject events to know how much has left.",
 		},
 	}, func(p *detect.Pass) {
-		if !readsObject(p.Event) {
+		if !p.Require("the principal itself read an object", readsObject(p.Event)) {
 			return
 		}
 		r := readRate.In(p)
-		if r.Now < readRateFloor {
+		now := int(r.Now)
+		if !p.Reaches(now) {
 			return
 		}
 		past := r.Past()
-		if past.Days < readRateDays || float64(r.Now) <= readRateFactor*past.Typical || r.Now <= readRatePeakFactor*past.Peak {
+		if !p.AtLeast("days with reads to judge by", past.Days, readRateDays) ||
+			!p.AtLeast("reads within a minute, against ten times the usual", now, int(readRateFactor*past.Typical)+1) ||
+			!p.AtLeast("reads within a minute, against twice what two days reached", now, readRatePeakFactor*int(past.Peak)+1) {
 			return
 		}
 		objects := objectsRead.In(p)
@@ -96,26 +82,4 @@ func getObjectRateOverBaseline(c *Config) detect.Detector {
 			Expected: fmt.Sprintf("about %.0f, the median of %d days with reads; %d was reached on two of them", past.Typical, past.Days, past.Peak),
 		}, objectsEvidence(objects))
 	})
-}
-
-// objectsEvidence shows the objects read in a window of objectsRead.
-func objectsEvidence(w baseline.Window) detect.Evidence {
-	count := fmt.Sprint(w.Count)
-	if w.Count >= 2*bulkObjects {
-		count += " or more"
-	}
-	return detect.Evidence{
-		Name:     "different objects read within an hour",
-		Observed: count + ": " + some(w.Values()),
-		EventIDs: w.EventIDs(),
-	}
-}
-
-// some names the first values of a list that may be long.
-func some(values []string) string {
-	const most = 10
-	if more := len(values) - most; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(values[:most], ", "), more)
-	}
-	return strings.Join(values, ", ")
 }

@@ -1,0 +1,159 @@
+package techniques
+
+import (
+	"iter"
+	"net/netip"
+	"strings"
+
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// What makes a bucket public: the statements of its policy, as S3 itself judges
+// them ("the meaning of public" in its guide), and the grants of access control
+// lists.
+
+// publicStatement returns the first statement of a policy that lets everyone
+// in; false if there is none.
+func publicStatement(policy event.Raw) (event.Raw, bool) {
+	if text := policy.Text(); text != "" {
+		policy = event.Raw(text) // a document within a string
+	}
+	for s := range oneOrMore(policy.At("Statement")) {
+		if s.At("Effect").Text() == "Allow" &&
+			(everyone(s.At("Principal")) || s.At("NotPrincipal").Exists()) && !restricts(s.At("Condition")) {
+			return s, true
+		}
+	}
+	return "", false
+}
+
+// everyone reports whether a statement's principal is anyone at all.
+func everyone(principal event.Raw) bool {
+	if principal.Text() == "*" {
+		return true
+	}
+	for aws := range oneOrMore(principal.At("AWS")) {
+		if aws.Text() == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// restrictingKeys are the condition keys that say who or where from, in lower
+// case. What the caller chooses, such as aws:Referer or aws:UserAgent, is not
+// among them.
+var restrictingKeys = map[string]bool{
+	"aws:sourceip": true, "aws:sourcevpc": true, "aws:sourcevpce": true, "aws:vpcsourceip": true,
+	"aws:sourcearn": true, "aws:sourceaccount": true, "aws:sourceowner": true, "aws:sourceorgid": true, "aws:sourceorgpaths": true,
+	"aws:principalaccount": true, "aws:principalarn": true, "aws:principalorgid": true, "aws:principalorgpaths": true, "aws:userid": true,
+	"s3:dataaccesspointaccount": true, "s3:dataaccesspointarn": true,
+}
+
+// restricts reports whether a statement's condition lets only certain callers
+// in. All of its parts must hold, so one that restricts is enough.
+func restricts(condition event.Raw) bool {
+	for operator, keys := range condition.Members() {
+		switch strings.TrimPrefix(strings.ToLower(operator), "foranyvalue:") {
+		case "stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike", "ipaddress":
+		default:
+			continue // negations, and those that hold for who has no such key
+		}
+		for key, values := range keys.Members() {
+			if restrictingKeys[strings.ToLower(key)] && allNarrow(values) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// allNarrow reports that none of a condition's values fits everything.
+func allNarrow(values event.Raw) bool {
+	some := false
+	for v := range oneOrMore(values) {
+		if some = true; !narrow(v.Text()) {
+			return false
+		}
+	}
+	return some
+}
+
+// narrow reports whether a condition's value fits only some callers. S3 takes
+// networks larger than /8, or /32 of IPv6, for everywhere.
+func narrow(value string) bool {
+	if network, err := netip.ParsePrefix(value); err == nil {
+		if network.Addr().Is4() {
+			return network.Bits() >= 8
+		}
+		return network.Bits() >= 32
+	}
+	if rest, ok := strings.CutPrefix(value, "arn:"); ok && strings.Count(rest, ":") >= 4 {
+		// arn:partition:service:region:account:resource: the account, or a
+		// bucket or queue of one name, must be said.
+		parts := strings.SplitN(rest, ":", 5)
+		return strings.Trim(parts[3], "*?") != "" || strings.Trim(parts[4], "*?") != ""
+	}
+	return value != "" && value[0] != '*'
+}
+
+// publicGrant returns whom an access control list lets in that is everyone:
+// AllUsers, AuthenticatedUsers (of any account of AWS), or the name of a canned
+// list; "" if it is nobody.
+func publicGrant(request event.Raw) string {
+	for acl := range oneOrMore(request.At("x-amz-acl")) {
+		switch name := acl.Text(); name {
+		case "public-read", "public-read-write", "authenticated-read":
+			return name
+		}
+	}
+	for _, header := range [...]string{
+		"x-amz-grant-read", "x-amz-grant-write", "x-amz-grant-read-acp", "x-amz-grant-write-acp", "x-amz-grant-full-control",
+	} {
+		for grantee := range oneOrMore(request.At(header)) {
+			if group := publicGroup(grantee.Text()); group != "" {
+				return group
+			}
+		}
+	}
+	for grant := range oneOrMore(request.At("AccessControlPolicy", "AccessControlList", "Grant")) {
+		if group := publicGroup(grant.At("Grantee", "URI").Text()); group != "" {
+			return group
+		}
+	}
+	return ""
+}
+
+func publicGroup(grantee string) string {
+	for _, group := range [...]string{"AllUsers", "AuthenticatedUsers"} {
+		if strings.Contains(grantee, "://acs.amazonaws.com/groups/global/"+group) {
+			return group
+		}
+	}
+	return ""
+}
+
+// publicAccessUnblocked returns the first of a bucket's or account's blocks of
+// public access that a request turns off, or "".
+func publicAccessUnblocked(request event.Raw) string {
+	blocks := request.At("PublicAccessBlockConfiguration")
+	for _, block := range [...]string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
+		if on, said := blocks.At(block).Bool(); said && !on {
+			return block
+		}
+	}
+	return ""
+}
+
+// oneOrMore yields the elements of an array, or a value that stands alone: what
+// was XML or a policy is written either way.
+func oneOrMore(value event.Raw) iter.Seq[event.Raw] {
+	if strings.HasPrefix(string(value), "[") {
+		return value.Items()
+	}
+	return func(yield func(event.Raw) bool) {
+		if value.Exists() {
+			yield(value)
+		}
+	}
+}
