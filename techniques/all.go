@@ -10,13 +10,17 @@ import (
 // rules lists every rule, by technique. A new rule is one more line here.
 var rules = []func(*Config) detect.Detector{
 	awsQuarantinedKey,
+	cognitoUnauthCreds,
 	consoleLoginNoMFA,
 	dormantKeyAwakens,
 	firstSeenSourceIP,
 	getCallerIdentityFirstSeen,
 	hackingToolUserAgent,
 	instanceCredsOffInstance,
+	loginSpray,
 	outsideKnownNetworks,
+	passwordRecovery,
+	rootUse,
 	userAgentMismatch,
 	anonymousRead,
 	getObjectOutsideNetworks,
