@@ -15,6 +15,7 @@ var rules = []func(*Config) detect.Detector{
 	dormantKeyAwakens,
 	firstSeenSourceIP,
 	getCallerIdentityFirstSeen,
+	getSigninTokenUnusualClient,
 	hackingToolUserAgent,
 	instanceCredsOffInstance,
 	loginSpray,
