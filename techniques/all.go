@@ -13,6 +13,7 @@ var rules = []func(*Config) detect.Detector{
 	cognitoUnauthCreds,
 	consoleLoginNoMFA,
 	deniedBurst,
+	deniedThenAllowed,
 	dormantKeyAwakens,
 	firstSeenSourceIP,
 	getCallerIdentityFirstSeen,
