@@ -140,6 +140,9 @@ func (c *Config) declaredScanner(e *event.Event) bool {
 	return false
 }
 
+// ownAccount reports whether an account is one of the organisation's.
+func (c *Config) ownAccount(account string) bool { return slices.Contains(c.Accounts, account) }
+
 func (c *Config) sensitiveBucket(bucket string) bool { return matchAny(c.SensitiveBuckets, bucket) }
 func (c *Config) publicBucket(bucket string) bool    { return matchAny(c.PublicBuckets, bucket) }
 

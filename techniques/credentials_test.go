@@ -168,7 +168,7 @@ func TestCredentialObject(t *testing.T) {
 	for _, key := range []string{".aws/credentials", "home/bob/.aws/credentials", "id_rsa", "ssh/id_rsa", "keys/web.pem", "putty.ppk", ".env", "app/.env", "app/prod.env", "state/prod.tfstate"} {
 		assert.True(t, credentialObject(key), key)
 	}
-	for _, key := range []string{"", "/", "credentials", "docs/credentials", "id_rsa.pub", "pem", "a.pem/", "environment", "prod.tfstate.backup", "env"} {
+	for _, key := range []string{"", "/", "credentials", "docs/credentials", "id_rsa.pub", "pem", "a.pem/", "environment", "backup.sql", "env"} {
 		assert.False(t, credentialObject(key), key)
 	}
 }

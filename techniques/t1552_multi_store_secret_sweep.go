@@ -78,7 +78,7 @@ var (
 			if !direct(e) || !attempted(e) {
 				return ""
 			}
-			return credentialFile(e)
+			return credentialFileRead(e)
 		}, 8, time.Hour).On("s3:GetObject"),
 		reads: []*baseline.Of[baseline.Novelty]{credentialFileReads},
 	}
@@ -91,7 +91,7 @@ var credentialFileReads = baseline.FirstSeen("credential file read", func(e *eve
 	if !direct(e) || !e.Succeeded() {
 		return ""
 	}
-	return credentialFile(e)
+	return credentialFileRead(e)
 }, &baseline.FirstSeenOptions{Cap: 16}).On("s3:GetObject")
 
 // secretParameters yields the parameters of an event that are to be decrypted,
@@ -117,9 +117,9 @@ func userdataSource(e *event.Event) string {
 	return userdataInstance(e)
 }
 
-// credentialFile returns the object that an event reads if it is a file of
+// credentialFileRead returns the object that an event reads if it is a file of
 // credentials.
-func credentialFile(e *event.Event) string {
+func credentialFileRead(e *event.Event) string {
 	key := e.ObjectKey()
 	if !credentialObject(key) {
 		return ""
@@ -139,20 +139,12 @@ func opensStore(e *event.Event) bool {
 	return true
 }
 
-// credentialObject reports whether an object's key is one that files of
-// credentials obviously have.
+// credentialObject reports whether an object's key is that of a file that gives
+// access.
 func credentialObject(key string) bool {
-	name := key[strings.LastIndexByte(key, '/')+1:]
-	switch name {
-	case "id_rsa", ".env":
+	switch sensitiveFile(key) {
+	case credentialFile, privateKeyFile, environment, terraformState:
 		return true
-	case "credentials":
-		return strings.HasSuffix(key, ".aws/credentials")
-	}
-	for _, suffix := range [...]string{".pem", ".ppk", ".env", ".tfstate"} {
-		if strings.HasSuffix(name, suffix) {
-			return true
-		}
 	}
 	return false
 }
