@@ -51,7 +51,7 @@ const noTime = math.MaxInt64
 
 // maxRecent is the number of event ids that a profile remembers to know
 // duplicates by.
-const maxRecent = 256
+const maxRecent = 512
 
 type recentID struct {
 	hash   uint64
@@ -75,7 +75,7 @@ func (p *Profile) Clock() time.Time {
 // Fold takes an event into memory, unless it is a duplicate or late. The
 // profile keeps no reference to the event beyond the next call of Fold.
 //
-// Duplicates are known by the last 256 event ids within the allowed lateness.
+// Duplicates are known by the last 512 event ids within the allowed lateness.
 func (p *Profile) Fold(e *event.Event) Outcome {
 	id, millis := hashID(e.ID), e.Time.UnixMilli()
 	for i := range p.recent {

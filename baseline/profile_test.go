@@ -73,7 +73,7 @@ func TestDuplicatesOfABurst(t *testing.T) {
 			h.reload()
 		}
 	}
-	for back := range 224 { // 256 less the eighth that makes room
+	for back := range 448 { // 512 less the eighth that makes room
 		id := 1000 - back
 		assert.Equal(t, baseline.Duplicate, h.profile.Fold(newEvent(id, on(1, "12:04:00"), "a")), "event %d of 1000", id)
 	}

@@ -212,17 +212,17 @@ func (tr *trial) sameEpisodes(inOrder, outOfOrder []detect.Finding) error {
 	crowded := make(map[[2]string]bool) // which subjects are named in a flood depends on the order
 	for _, f := range slices.Concat(a, b) {
 		if f.Subject == manySubjects {
-			crowded[[2]string{f.Rule, f.Principal}] = true
+			crowded[[2]string{f.Rule, f.Key}] = true
 		}
 	}
 	near := func(a, b time.Time) bool { return a.Sub(b).Abs() <= baseline.Lateness }
 	missing := func(these, those []detect.Finding) []detect.Finding {
 		return slices.DeleteFunc(slices.Clone(these), func(f detect.Finding) bool {
 			return slices.ContainsFunc(those, func(g detect.Finding) bool {
-				if f.Rule != g.Rule || f.Principal != g.Principal {
+				if f.Rule != g.Rule || f.Scope != g.Scope || f.Key != g.Key {
 					return false
 				}
-				if crowded[[2]string{f.Rule, f.Principal}] {
+				if crowded[[2]string{f.Rule, f.Key}] {
 					return true
 				}
 				return f.Subject == g.Subject && (near(f.First, g.First) || near(f.First, g.First.Add(quiet[g.Rule])))
