@@ -76,7 +76,7 @@ func getSigninTokenUnusualClient(c *Config) detect.Detector {
 			return
 		}
 		ways := consoleWays.In(p)
-		mature := mature(consoleWays.Age(p))
+		known := mature(consoleWays.Age(p))
 		federated := steps.Contains(consoleStep(federationToken, e)) && !ways.Established(federationToken)
 		asks := e.Operation == "GetSigninToken" && ways.New
 		if !p.Require("the way to the console is new to the principal", federated || asks) {
@@ -89,10 +89,10 @@ func getSigninTokenUnusualClient(c *Config) detect.Detector {
 			severity, title = detect.High, "console opened with the credentials of instance "+clip(e.Principal.Session)
 		case federated:
 			severity, title = detect.Medium, "console opened with an access key, by a federation token"
-			if !mature {
+			if !known {
 				severity = detect.Low
 			}
-		case !p.Require("the principal is known for two weeks", mature):
+		case !p.Require("the principal is known for two weeks", known):
 			return
 		case e.Principal.Kind == event.SSO && e.Tool == event.ToolConsole:
 			severity = detect.Informational // the access portal, from wherever AWS runs it, or who says so
