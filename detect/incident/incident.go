@@ -81,7 +81,7 @@ type Step struct {
 // severity, score and how late they last showed. A finding that is joined to no
 // other is an incident of its own.
 func (j *Joiner) Incidents() []Incident {
-	fs := slices.SortedFunc(slices.Values(j.findings.heap), timeline)
+	fs := slices.SortedFunc(j.findings.all(), timeline)
 	var incidents []Incident
 	for _, group := range j.connect(fs) {
 		incidents = append(incidents, newIncident(group))

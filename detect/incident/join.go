@@ -159,7 +159,7 @@ const maxChain = 16
 // obtained sorts the links by what they issued, the latest first.
 func (j *Joiner) obtained() map[string][]link {
 	m := make(map[string][]link)
-	for _, l := range j.links.heap {
+	for l := range j.links.all() {
 		m[l.issued] = append(m[l.issued], l)
 		if l.session != "" {
 			m[l.session] = append(m[l.session], l)

@@ -1,7 +1,10 @@
 package incident_test
 
 import (
+	"fmt"
 	"net/netip"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -267,4 +270,28 @@ func TestID(t *testing.T) {
 	assert.True(t, after[0].Replaces(before[1].ID))
 	assert.False(t, before[1].Replaces(before[0].ID))
 	assert.False(t, after[0].Replaces("a"))
+}
+
+// What is remembered stands alone: neither events nor findings are kept.
+func TestKeepsNoMemory(t *testing.T) {
+	heap := func() int {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	template := assume(t, eventtest.User(account, "alice"), at(0), "deploy", "s", "ASIAEXAMPLE")
+	j := joiner(t, nil)
+	before := heap()
+	for i := range 100 {
+		e := *template
+		text := fmt.Sprintf(`{"credentials":{"accessKeyId":"ASIA%d"},"more":"%s"}`, i, strings.Repeat("x", 1<<18))
+		e.Response, e.Identity.AccessKeyID, e.Principal.Key = event.Raw(text), text[30:40], text[20:35]
+		j.Observe(&e)
+		f := found(text[30:40], "T1580", detect.Low, text[20:35], at(0))
+		f.ID, f.Title, f.Session = fmt.Sprint(i), text[:100], text[:50]
+		j.Add(f)
+	}
+	assert.Less(t, heap()-before, 5<<20)
+	runtime.KeepAlive(j)
 }

@@ -36,12 +36,12 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func (j *Joiner) AppendBinary(b []byte) ([]byte, error) {
 	start := len(b)
 	b = append(b, magic0, magic1, version)
-	b = binary.AppendUvarint(b, uint64(len(j.findings.heap)))
-	for _, f := range slices.SortedFunc(slices.Values(j.findings.heap), func(a, b *finding) int { return cmp.Compare(a.ID, b.ID) }) {
+	b = binary.AppendUvarint(b, uint64(j.findings.len()))
+	for _, f := range slices.SortedFunc(j.findings.all(), func(a, b *finding) int { return cmp.Compare(a.ID, b.ID) }) {
 		b = f.appendTo(b)
 	}
-	b = binary.AppendUvarint(b, uint64(len(j.links.heap)))
-	for _, l := range slices.SortedFunc(slices.Values(j.links.heap), compareLinks) {
+	b = binary.AppendUvarint(b, uint64(j.links.len()))
+	for _, l := range slices.SortedFunc(j.links.all(), compareLinks) {
 		b = l.appendTo(b)
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli)), nil
@@ -142,7 +142,7 @@ func (r *reader) record(findings *kept[string, *finding], links *kept[link, link
 	id := ""
 	for range r.count(minFinding) {
 		f := r.finding()
-		if f.ID <= id {
+		if r.failed || f.ID <= id {
 			return errMalformed
 		}
 		id = f.ID

@@ -25,7 +25,7 @@ func checksummed(body []byte) []byte {
 
 // hostile is a finding with as much text as it can have, all of it different.
 func hostile(i int) detect.Finding {
-	long := func(what string) string { return fmt.Sprint(what, i, strings.Repeat("\xff\u202e\n", 1000)) }
+	long := func(what string) string { return fmt.Sprint(what, i, strings.Repeat("\xff\u202e\n", 100)) }
 	return detect.Finding{
 		ID: long("id"), Revision: i, Rule: long("rule"), Technique: detect.Technique(long("technique")), Tactic: detect.Tactic(long("tactic")),
 		Severity: detect.Severity(i), Title: long("title"), Principal: long("principal"), PrincipalName: long("name"), Session: long("session"),
@@ -112,6 +112,8 @@ func TestBrokenRecords(t *testing.T) {
 		b[len(b)-1-3*6-1] = s
 		return b
 	}
+	other := append([]byte(nil), severity(46)...)
+	other[1] = 'b'
 	flip := append([]byte(nil), good...)
 	flip[len(flip)/2] ^= 1
 	huge := binary.AppendUvarint(nil, 1<<62)
@@ -137,6 +139,7 @@ func TestBrokenRecords(t *testing.T) {
 		{"a text of a length near 2^64", with([]byte{1}, huge, finding[2:], []byte{0}), incident.ErrCorrupt},
 		{"a silent finding", with([]byte{1}, severity(0), []byte{0}), incident.ErrCorrupt},
 		{"a severity that is none", with([]byte{1}, severity(6), []byte{0}), incident.ErrCorrupt},
+		{"a severity that is none, after another finding", with([]byte{2}, finding, other, []byte{0}), incident.ErrCorrupt},
 		{"flags unknown", with([]byte{1}, finding[:len(finding)-1], []byte{8, 0}), incident.ErrCorrupt},
 		{"a link of nothing", with([]byte{0, 1, 0, 0, 0, 0, 0}), incident.ErrCorrupt},
 		{"a link twice", with([]byte{0, 2, 1, 1, 'k', 0, 0, 0, 1, 1, 'k', 0, 0, 0}), incident.ErrCorrupt},
