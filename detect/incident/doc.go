@@ -22,7 +22,8 @@
 //   - the principal, unless it is anonymous, unknown or an AWS service
 //   - the access key
 //   - the principal or access key whose session obtained the access key of one
-//     or both (AssumeRole and its like), over several steps if need be
+//     or both (AssumeRole and its like), over several steps if need be; where a
+//     log has no access keys, the role and session name stand for the key
 //   - the source address, if one of the findings is about that address
 //     ([detect.Info.AboutSource]), or if both are of anonymous requests: behind
 //     one address there may be a whole company, but not behind one that is

@@ -80,6 +80,9 @@ type Step struct {
 // Incidents returns all current incidents, those of most concern first: by
 // severity, score and how late they last showed. A finding that is joined to no
 // other is an incident of its own.
+//
+// It goes through all that is remembered, which takes some 100 ms when the
+// default room is full: call it for a batch, not for an event.
 func (j *Joiner) Incidents() []Incident {
 	fs := slices.SortedFunc(j.findings.all(), timeline)
 	var incidents []Incident

@@ -68,6 +68,8 @@ func TestJoins(t *testing.T) {
 			one("a", alice, 0, from(odd), aboutSource), one("b", bob, 20, from(odd)), one("c", carol, 40, from(odd))}, "a b, c"},
 		{"a long finding is joined to a later one about its address", []detect.Finding{
 			one("a", alice, 0, from(odd), lasting(60)), one("b", bob, 1, from(odd), aboutSource), one("c", carol, 70, from(odd), aboutSource)}, "a b c"},
+		{"of several that are joined to one about their address, the longest reaches furthest", []detect.Finding{
+			one("a", alice, 0, from(odd)), one("b", bob, 0.5, from(odd), lasting(60)), one("c", carol, 1, from(odd), aboutSource), one("d", user("dave"), 70, from(odd), aboutSource)}, "a b c d"},
 		{"a private address that a finding is about", []detect.Finding{one("a", alice, 0, from("10.0.0.1"), aboutSource), one("b", bob, 1, from("10.0.0.1"))}, "b, a"},
 		{"a service as the source", []detect.Finding{one("a", alice, 0, from("AWS Internal"), aboutSource), one("b", bob, 1, from("AWS Internal"))}, "b, a"},
 		{"an address written in two ways", []detect.Finding{one("a", alice, 0, from("2001:db8::1"), aboutSource), one("b", bob, 1, from("2001:0db8:0::1"))}, "a b"},
@@ -147,6 +149,9 @@ func TestRoleChains(t *testing.T) {
 		{"the key was obtained more than the gap before",
 			[]*event.Event{assume(t, alice, at(1), "deploy", "s", key2)},
 			[]detect.Finding{by("a", user("alice"), "", 2), by("b", role("deploy"), key2, 25.001)}, "b, a"},
+		{"the key was obtained more than the gap after",
+			[]*event.Event{assume(t, alice, at(25), "deploy", "s", key2)},
+			[]detect.Finding{by("a", user("alice"), "", 2), by("b", role("deploy"), key2, 0)}, "a, b"},
 		{"the findings are more than the gap apart",
 			[]*event.Event{assume(t, alice, at(20), "deploy", "s", key2)},
 			[]detect.Finding{by("a", user("alice"), "", 0), by("b", role("deploy"), key2, 25)}, "b, a"},
@@ -156,6 +161,9 @@ func TestRoleChains(t *testing.T) {
 		{"a chain that lasted longer than the gap",
 			[]*event.Event{assume(t, alice, at(1), "hop", "s", key2), assume(t, session, at(26), "deploy", "s", key3)},
 			[]detect.Finding{by("a", user("alice"), "", 4), by("b", role("deploy"), key3, 27)}, "b, a"},
+		{"a chain whose beginning is more than the gap before the finding, but not before its next link",
+			[]*event.Event{assume(t, alice, at(-10), "hop", "s", key2), assume(t, session, at(2), "deploy", "s", key3)},
+			[]detect.Finding{by("a", user("alice"), "", 10), by("b", role("deploy"), key3, 20)}, "a b"},
 		{"a chain that bites its tail",
 			[]*event.Event{assume(t, session, at(1), "hop", "s", key2), assume(t, alice, at(1), "hop", "s", key2)},
 			[]detect.Finding{by("a", user("alice"), "", 0), by("b", role("deploy"), key2, 2)}, "a b"},
@@ -226,6 +234,9 @@ func TestRevisions(t *testing.T) {
 		assert.Equal(t, want, joined(t, fs...))
 	}
 	assert.Equal(t, 7, want[0].Timeline[0].Revision)
+	shorter := with(third, func(f *detect.Finding) { f.Revision, f.Last = 8, at(1) })
+	assert.Equal(t, joined(t, shorter), joined(t, third, shorter), "the number says what is later")
+	assert.Equal(t, joined(t, shorter), joined(t, shorter, third))
 	assert.Equal(t, at(3), want[0].Last)
 }
 

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"cmp"
+	"encoding"
 	"errors"
 	"fmt"
 	"math"
@@ -20,9 +21,9 @@ import (
 // Options configures a [Joiner]. Nil, and the zero value of every field, mean
 // the defaults.
 type Options struct {
-	// Gap is how far apart in time two findings may be and still be joined. It
-	// also is how long after a session obtained an access key what is found
-	// about that key is put down to the session. The default is 24 hours.
+	// Gap is how far apart in time two findings may be and still be joined, and
+	// how far a finding may be from when its access key was obtained and still
+	// be put down to whoever obtained it. The default is 24 hours.
 	Gap time.Duration
 	// MaxFindings is the number of findings that are remembered. The oldest make
 	// way, a severe one as if it were some months younger. They take about
@@ -53,6 +54,11 @@ type Joiner struct {
 	findings *kept[string, *finding]
 	links    *kept[link, link]
 }
+
+var (
+	_ encoding.BinaryAppender    = (*Joiner)(nil)
+	_ encoding.BinaryUnmarshaler = (*Joiner)(nil)
+)
 
 // NewJoiner returns an empty Joiner. It keeps no reference to the options.
 func NewJoiner(o *Options) (*Joiner, error) {

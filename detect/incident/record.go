@@ -130,17 +130,10 @@ type reader struct {
 	failed bool
 }
 
-// The least bytes that a finding and a link take, so that a forged count
-// cannot make room for more than the bytes justify.
-const (
-	minFinding = 14 + 2 + 3 + 1
-	minLink    = 1 + 4
-)
-
-// record reads findings and links.
+// record reads findings and links. It makes room for none before it is read.
 func (r *reader) record(findings *kept[string, *finding], links *kept[link, link]) error {
 	id := ""
-	for range r.count(minFinding) {
+	for range r.uvarint(math.MaxInt32) {
 		f := r.finding()
 		if r.failed || f.ID <= id {
 			return errMalformed
@@ -149,7 +142,7 @@ func (r *reader) record(findings *kept[string, *finding], links *kept[link, link
 		findings.put(f)
 	}
 	var last link
-	for range r.count(minLink) {
+	for range r.uvarint(math.MaxInt32) {
 		l := link{millis: int64(r.uvarint(maxMillis)), issued: r.text(), session: r.text(), issuer: r.text(), issuerKey: r.text()}
 		if compareLinks(l, last) <= 0 || l.issued == "" {
 			return errMalformed
@@ -184,15 +177,6 @@ func (r *reader) finding() *finding {
 }
 
 func (r *reader) fail() { r.b, r.failed = nil, true }
-
-func (r *reader) count(size int) int {
-	n := r.uvarint(math.MaxInt32)
-	if n > uint64(len(r.b)/size) {
-		r.fail()
-		return 0
-	}
-	return int(n)
-}
 
 func (r *reader) uvarint(max uint64) uint64 {
 	v, n := binary.Uvarint(r.b)

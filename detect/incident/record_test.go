@@ -114,6 +114,9 @@ func TestBrokenRecords(t *testing.T) {
 	}
 	other := append([]byte(nil), severity(46)...)
 	other[1] = 'b'
+	backwards := append([]byte(nil), finding...)
+	backwards[len(backwards)-1-12] |= 0x7f // First, in its lowest bits
+	backwards[len(backwards)-1-6] &= 0x80  // Last
 	flip := append([]byte(nil), good...)
 	flip[len(flip)/2] ^= 1
 	huge := binary.AppendUvarint(nil, 1<<62)
@@ -140,6 +143,7 @@ func TestBrokenRecords(t *testing.T) {
 		{"a silent finding", with([]byte{1}, severity(0), []byte{0}), incident.ErrCorrupt},
 		{"a severity that is none", with([]byte{1}, severity(6), []byte{0}), incident.ErrCorrupt},
 		{"a severity that is none, after another finding", with([]byte{2}, finding, other, []byte{0}), incident.ErrCorrupt},
+		{"a finding that ends before it begins", with([]byte{1}, backwards, []byte{0}), incident.ErrCorrupt},
 		{"flags unknown", with([]byte{1}, finding[:len(finding)-1], []byte{8, 0}), incident.ErrCorrupt},
 		{"a link of nothing", with([]byte{0, 1, 0, 0, 0, 0, 0}), incident.ErrCorrupt},
 		{"a link twice", with([]byte{0, 2, 1, 1, 'k', 0, 0, 0, 1, 1, 'k', 0, 0, 0}), incident.ErrCorrupt},
