@@ -27,7 +27,7 @@ type Incident struct {
 	Score int `json:"score"`
 	// Stage is the furthest stage reached, Stages are all those seen, in order.
 	Stage  Stage   `json:"stage"`
-	Stages []Stage `json:"stages"`
+	Stages []Stage `json:"stages,omitempty"`
 	// Title says in one line who got how far.
 	Title string `json:"title"`
 	// Summary is a paragraph for the person who is woken up by it. Names that an
@@ -40,11 +40,11 @@ type Incident struct {
 
 	// Principals, AccessKeys, Sources, Accounts and Techniques are those of the
 	// findings, sorted.
-	Principals []string           `json:"principals"`
+	Principals []string           `json:"principals,omitempty"`
 	AccessKeys []string           `json:"access_keys,omitempty"`
 	Sources    []string           `json:"sources,omitempty"`
 	Accounts   []string           `json:"accounts,omitempty"`
-	Techniques []detect.Technique `json:"techniques"`
+	Techniques []detect.Technique `json:"techniques,omitempty"`
 	// Issuers are principals about which nothing was found, but whose sessions
 	// obtained an access key of the findings.
 	Issuers []string `json:"issuers,omitempty"`

@@ -174,6 +174,9 @@ func TestSummary(t *testing.T) {
 	})
 	denied := with(secrets, func(f *detect.Finding) { f.ID, f.Title, f.Subject = "5", "3 secrets asked for, and denied", "denied" })
 	kind := with(bucket, func(f *detect.Finding) { f.ID, f.Title, f.Subject = "6", "listing refused", "logs refused" })
+	network := with(bucket, func(f *detect.Finding) {
+		f.ID, f.Title, f.Subject = "8", "object read from outside, at 203.0.113.9", "203.0.113"
+	})
 
 	tests := []struct {
 		name string
@@ -195,9 +198,9 @@ func TestSummary(t *testing.T) {
 			"What is normal was learnt only since 2026-02-28, which is too short to be sure.",
 			"First thing to do: Revoke the principal's sessions and keys.",
 		}},
-		{"days of it", []detect.Finding{bucket, secrets, denied, kind}, []string{
+		{"days of it", []detect.Finding{bucket, secrets, denied, kind, network}, []string{
 			"alice in account 111122223333 was seen from 203.0.113.9 between 2026-03-03 00:40 and 2026-03-04 01:45 UTC, for 1 day 1 hour.",
-			"In the order of an intrusion there are 2 signs of taking secrets, then 2 signs of taking data.",
+			"In the order of an intrusion there are 2 signs of taking secrets, then 3 signs of taking data.",
 			`The worst finding, of medium severity, says "bucket backups read" (rule bucket-read).`,
 			"At stake are backups and prod/db.",
 			"What is normal was learnt only since 2026-02-28, which is too short to be sure.",

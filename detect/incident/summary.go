@@ -144,15 +144,21 @@ func (s *story) judgement() string {
 // kinds are subjects that say what kind of finding it is, not what it is about.
 var kinds = []string{"", "many", "denied", "filter"}
 
-// stake names the storage and secrets that findings are about, of the furthest
-// stage first. A subject that is not in its finding's title is how a rule
-// tells cases apart.
+// thing returns the storage or secret that a finding is about, if its subject
+// is one. It is not if it is not in the title, when it is how a rule tells its
+// cases apart, or if it is the address or network of the caller.
+func (f *finding) thing() (string, bool) {
+	s := f.Subject
+	return name(s), !slices.Contains(kinds, s) && strings.Contains(f.Title, s) && !strings.HasPrefix(f.SourceAddress, s)
+}
+
+// stake names the storage and secrets that findings are about, those of the
+// furthest stage first.
 func (s *story) stake() string {
 	var things []string
 	for st := Collection; st >= StorageDiscovery; st-- {
 		for _, f := range s.findings {
-			thing := name(f.Subject)
-			if f.Stage == st && !slices.Contains(kinds, f.Subject) && strings.Contains(f.Title, f.Subject) && !slices.Contains(things, thing) {
+			if thing, ok := f.thing(); ok && f.Stage == st && !slices.Contains(things, thing) {
 				things = append(things, thing)
 			}
 		}
@@ -267,7 +273,7 @@ func quoted(values []string) []string {
 // unless all its characters are plain. A name cannot pass for a part of the
 // sentence.
 func name(s string) string {
-	s = shorten(s, 64)
+	s = shorten(s, 100)
 	plain := s != "" && !strings.ContainsFunc(strings.TrimSuffix(s, "…"), func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("_-+=@./:$", r)
 	})
