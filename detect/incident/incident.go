@@ -15,7 +15,8 @@ import (
 type Incident struct {
 	// ID is made of the ID of the incident's first finding, so an incident that
 	// grows keeps its ID. It changes if an earlier finding joins later: then the
-	// ID is that of the earlier one's incident; see [Incident.Replaces].
+	// ID is that of the earlier one's incident; see [Incident.Replaces]. It also
+	// changes when the first finding makes way.
 	ID string `json:"id"`
 	// Severity is that of the worst finding, or higher if Score and Stages say
 	// that the findings mean more together. [detect.Informational] is not worth
@@ -81,7 +82,7 @@ type Step struct {
 // severity, score and how late they last showed. A finding that is joined to no
 // other is an incident of its own.
 //
-// It goes through all that is remembered, which takes some 100 ms when the
+// It goes through all that is remembered, which takes some 200 ms when the
 // default room is full: call it for a batch, not for an event.
 func (j *Joiner) Incidents() []Incident {
 	fs := slices.SortedFunc(j.findings.all(), timeline)
