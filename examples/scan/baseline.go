@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 
 	"github.com/cloudtell/cloudtell/baseline"
-	"github.com/cloudtell/cloudtell/detect"
 )
 
 // A baseline file keeps between scans what was learnt: the records of a
@@ -27,7 +26,8 @@ import (
 const (
 	baselineMagic   = "cloudtell baseline\n"
 	baselineVersion = 1
-	maxKeyBytes     = 4 << 20 // more than a log record may hold
+	maxKeyBytes     = 4 << 20  // more than a log record may hold
+	maxDataBytes    = 32 << 20 // more than a joiner's record takes, see newJoiner
 )
 
 // Errors of reading a baseline file.
@@ -77,7 +77,7 @@ func readBaseline(r io.Reader) (*baseline.Memory, error) {
 		if len(key) == 0 {
 			break
 		}
-		data, err := readField(body, detect.MaxRecordBytes)
+		data, err := readField(body, maxDataBytes)
 		if err != nil {
 			return nil, err
 		}
@@ -175,7 +175,7 @@ func writeBaseline(w io.Writer, records iter.Seq[baseline.Record]) error {
 	body := io.MultiWriter(out, hash)
 	b := append([]byte(baselineMagic), baselineVersion)
 	for r := range records {
-		if len(r.Key) > maxKeyBytes || len(r.Data) > detect.MaxRecordBytes {
+		if len(r.Key) > maxKeyBytes || len(r.Data) > maxDataBytes {
 			return fmt.Errorf("record %.80q is too large", r.Key)
 		}
 		b = appendField(b, r.Key)

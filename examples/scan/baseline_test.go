@@ -113,7 +113,7 @@ func TestBaselineFileNotSaved(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "baseline")
 	require.NoError(t, saveBaseline(file, memory(t, baseline.Record{Key: "old", Data: []byte("x")})))
-	tooLarge := memory(t, baseline.Record{Key: "new", Data: make([]byte, detect.MaxRecordBytes+1)})
+	tooLarge := memory(t, baseline.Record{Key: "new", Data: make([]byte, maxDataBytes+1)})
 	require.ErrorContains(t, saveBaseline(file, tooLarge), "too large")
 	m, err := loadBaseline(file)
 	require.NoError(t, err)

@@ -32,6 +32,7 @@ type options struct {
 	failOn       detect.Severity // Silent: never
 	coverage     bool            // say what the logs let the rules see
 	navigator    string          // a file, or ""
+	incidents    string          // a file, or ""
 	verdicts     []verdict       // on findings of earlier scans
 	explain      string          // the id of an event, or ""
 	shards       int             // 0: one per processor
@@ -100,6 +101,7 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	fs.TextVar(&o.failOn, "fail-on", detect.Silent, "exit with status 1 on a finding of at least this `severity`, printed or not; silent means never")
 	fs.BoolVar(&o.coverage, "coverage", false, "say which logging was seen, which rules are blind for want of it, and what to switch on")
 	fs.StringVar(&o.navigator, "navigator", "", "write what can be seen, and what was found, as a layer of the ATT&CK Navigator to this `file`")
+	fs.StringVar(&o.incidents, "incidents", "", "write the incidents, which are findings joined into one story, to this `file`, one line of JSON each")
 	verdicts := fs.String("verdicts", "", "`file` of findings as -format json prints them, each with a \"verdict\": benign, malicious or undecided; what they say is learnt first")
 	fs.StringVar(&o.explain, "explain", "", "say for the event of this `id` why each rule reports it or not")
 	fs.IntVar(&o.shards, "shards", 0, "number of `goroutines` that detect; findings do not depend on it (default one per processor)")

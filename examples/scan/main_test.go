@@ -576,7 +576,7 @@ func TestProblems(t *testing.T) {
 	engine, err := detect.NewEngine(set, nil, nil)
 	require.NoError(t, err)
 	s := &scanner{options: o, engine: engine, intake: &intake{reading: reading{files: 1}}}
-	r := newReport(o, nil, io.Discard)
+	r := newReport(o, nil, emptyJoiner(t), io.Discard)
 	var stderr bytes.Buffer
 	s.problem(nil)
 	assert.Equal(t, statusDone, s.conclude(r, &stderr))

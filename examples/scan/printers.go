@@ -84,6 +84,7 @@ type textPrinter struct {
 }
 
 func (p *textPrinter) close(r *report) error {
+	p.incidents(r.incidents)
 	byPrincipal := make(map[string][]detect.Finding)
 	for _, f := range p.list() {
 		byPrincipal[f.Principal] = append(byPrincipal[f.Principal], f)
@@ -140,6 +141,10 @@ func (p *textPrinter) print(f *detect.Finding) {
 		p.field("  observed", e.Observed)
 		p.field("  expected", e.Expected)
 	}
+	if c, ok := f.Nearest(); ok {
+		p.field("threshold", c.String())
+	}
+	p.changed("not that", strings.Join(guards(f), "; "))
 	if !f.Learned.Since.IsZero() {
 		p.changed("learnt", strings.TrimPrefix(f.Learned.String(), "learnt "))
 	}
@@ -150,6 +155,17 @@ func (p *textPrinter) print(f *detect.Finding) {
 	}
 	p.line("id", f.ID)
 	fmt.Fprintln(p.out)
+}
+
+// guards lists what would have excused a finding, and did not apply.
+func guards(f *detect.Finding) []string {
+	var list []string
+	for _, c := range f.Checks {
+		if c.Guard && c.Passed {
+			list = append(list, c.Condition)
+		}
+	}
+	return list
 }
 
 // changed prints a field unless the same stands above.
@@ -205,6 +221,7 @@ func (p *markdownPrinter) close(r *report) error {
 	if len(findings) == 0 {
 		return p.out.Flush()
 	}
+	p.incidents(r.incidents)
 	printf("\n## Principals\n\n| principal | worst | findings | techniques |\n|---|---|---|---|\n")
 	for _, t := range r.tallies() {
 		var techniques []string
@@ -243,6 +260,10 @@ func (p *markdownPrinter) close(r *report) error {
 		if !f.Learned.Since.IsZero() {
 			item("baseline", f.Learned.String())
 		}
+		if c, ok := f.Nearest(); ok {
+			item("nearest threshold", escape(c.String()))
+		}
+		item("it is not that", escape(strings.Join(guards(f), "; ")))
 		item("events", code(strings.Join(f.EventIDs, " ")))
 		item("id", code(f.ID))
 		if len(f.Evidence) > 0 {
@@ -278,16 +299,22 @@ func (p *markdownPrinter) close(r *report) error {
 // maxText is the number of characters of one text that people are shown.
 const maxText = 400
 
-// clean makes text from a log safe for a terminal: whoever makes a call
-// chooses much of it, and could hide or rewrite lines with control characters.
+// clean makes text from a log safe for a terminal, and cuts what is long.
 func clean(s string) string {
-	var b strings.Builder
 	n := 0
-	for _, r := range s {
+	for i := range s {
 		if n++; n > maxText {
-			b.WriteString("...")
-			break
+			return printable(s[:i]) + "..."
 		}
+	}
+	return printable(s)
+}
+
+// printable makes text from a log safe for a terminal: whoever makes a call
+// chooses much of it, and could hide or rewrite lines with control characters.
+func printable(s string) string {
+	var b strings.Builder
+	for _, r := range s {
 		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
 			b.WriteRune(r)
 		} else {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/incident"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -20,6 +21,7 @@ import (
 type report struct {
 	options *options
 	printer printer
+	joiner  *incident.Joiner
 
 	quiet map[string]time.Duration  // by rule: how long a finding may grow
 	open  map[string]detect.Finding // by id: those that still may
@@ -36,6 +38,7 @@ type report struct {
 	byPrincipal map[string]*tally
 
 	// What the end of the scan adds.
+	incidents  []incident.Incident
 	suppressed map[string]int64 // by rule
 	unread     string           // what is missing, or ""
 }
@@ -55,9 +58,10 @@ type printer interface {
 	close(*report) error
 }
 
-func newReport(o *options, infos []detect.Info, w io.Writer) *report {
+func newReport(o *options, infos []detect.Info, joiner *incident.Joiner, w io.Writer) *report {
 	r := &report{
 		options:     o,
+		joiner:      joiner,
 		quiet:       make(map[string]time.Duration),
 		open:        make(map[string]detect.Finding),
 		principals:  make(map[string]struct{}),
@@ -87,6 +91,7 @@ func (r *report) saw(events []*event.Event) {
 	for _, e := range events {
 		r.events++
 		r.last = e.Time
+		r.joiner.Observe(e)
 		if e.Principal.Kind == event.Service {
 			continue
 		}
@@ -101,6 +106,7 @@ func (r *report) saw(events []*event.Event) {
 func (r *report) add(findings []detect.Finding) error {
 	for _, f := range findings {
 		r.open[f.ID] = f
+		r.joiner.Add(f)
 	}
 	return r.settle(func(f *detect.Finding) bool { return r.last.Sub(f.First) >= r.quiet[f.Rule] })
 }
@@ -110,6 +116,7 @@ func (r *report) close() error {
 	if err := r.settle(func(*detect.Finding) bool { return true }); err != nil {
 		return err
 	}
+	r.incidents = r.worthTelling()
 	return r.printer.close(r)
 }
 

@@ -16,7 +16,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/incident"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -56,10 +58,17 @@ func sample() []detect.Finding {
 	return []detect.Finding{earlier, second, forged, bulk, info}
 }
 
+func emptyJoiner(t *testing.T) *incident.Joiner {
+	t.Helper()
+	j, _, err := newJoiner(t.Context(), &options{}, &baseline.Memory{})
+	require.NoError(t, err)
+	return j
+}
+
 func render(t *testing.T, o *options, findings []detect.Finding) string {
 	t.Helper()
 	var b bytes.Buffer
-	r := newReport(o, []detect.Info{{Name: "userdata-bulk"}, {Name: "new-tool", Quiet: time.Minute}}, &b)
+	r := newReport(o, []detect.Info{{Name: "userdata-bulk"}, {Name: "new-tool", Quiet: time.Minute}}, emptyJoiner(t), &b)
 	r.saw([]*event.Event{
 		{Time: noon.Add(-2 * time.Hour), Principal: event.Principal{Kind: event.User, Key: "alice"}},
 		{Time: noon, Principal: event.Principal{Kind: event.Service, Key: "service:ec2.amazonaws.com"}},
@@ -125,7 +134,7 @@ func TestReportJSON(t *testing.T) {
 // grow no more, and not before.
 func TestReportSettles(t *testing.T) {
 	var b bytes.Buffer
-	r := newReport(&options{format: "json"}, []detect.Info{{Name: "short", Quiet: time.Hour}, {Name: "day"}}, &b)
+	r := newReport(&options{format: "json"}, []detect.Info{{Name: "short", Quiet: time.Hour}, {Name: "day"}}, emptyJoiner(t), &b)
 	at := func(after time.Duration, findings ...detect.Finding) string {
 		b.Reset()
 		r.saw([]*event.Event{{Time: noon.Add(after)}})
@@ -180,7 +189,7 @@ func TestReportFailOn(t *testing.T) {
 		{detect.Silent, false}, {detect.Informational, true}, {detect.High, true}, {detect.Critical, false},
 	}
 	for _, test := range tests {
-		r := newReport(&options{failOn: test.on, minSeverity: detect.Critical}, nil, &bytes.Buffer{})
+		r := newReport(&options{failOn: test.on, minSeverity: detect.Critical}, nil, emptyJoiner(t), &bytes.Buffer{})
 		require.NoError(t, r.add(sample()))
 		require.NoError(t, r.close())
 		assert.Equal(t, test.failed, r.failed, test.on)
@@ -194,7 +203,7 @@ func (broken) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
 func TestReportCannotBeWritten(t *testing.T) {
 	for _, format := range []string{"text", "json", "markdown"} {
-		r := newReport(&options{format: format}, nil, bufio.NewWriterSize(broken{}, 16))
+		r := newReport(&options{format: format}, nil, emptyJoiner(t), bufio.NewWriterSize(broken{}, 16))
 		err := r.add(sample())
 		if err == nil {
 			err = r.close()

@@ -71,7 +71,11 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 	}
 	s.history = s.intake.reading.files
 	s.judge(ctx, o.verdicts)
-	r := newReport(o, set.Infos(), stdout)
+	joiner, joined, err := newJoiner(ctx, o, learnt)
+	if err != nil {
+		return 0, fmt.Errorf("baseline %s: %w", o.baseline, err)
+	}
+	r := newReport(o, set.Infos(), joiner, stdout)
 	err = s.fold(ctx, o.paths, func(events []*event.Event) error {
 		findings, problem := engine.Process(ctx, events)
 		s.problem(problem)
@@ -93,11 +97,19 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 	if err := s.reportCoverage(r, stdout); err != nil {
 		return 0, err
 	}
+	if o.incidents != "" {
+		if err := writeIncidents(o.incidents, r.incidents); err != nil {
+			return 0, err
+		}
+	}
 	// What was learnt is kept only once its findings are out: had they been
 	// lost, another scan would not find them again.
 	if o.baseline != "" {
 		s.problem(engine.Flush(ctx)) // about some profiles; the others are there
 		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		if err := keepIncidents(ctx, joiner, learnt, joined); err != nil {
 			return 0, err
 		}
 		if err := saveBaseline(o.baseline, learnt); err != nil {
