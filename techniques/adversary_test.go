@@ -17,7 +17,7 @@ import (
 )
 
 // The tests in this file play somebody who knows how the rules work. What they
-// cannot stop is in TestWhatGetsThrough, and README.md says it.
+// cannot stop is in TestWhatGetsThrough, and the catalogue says it.
 
 // people and the twenty days in which all is well, in most of these tests.
 const ordinary = `rule none
@@ -298,6 +298,9 @@ func TestWhatGetsThrough(t *testing.T) {
 			`day 23 10:00 app s3:GetObject {"bucketName":"acme-reports","key":"x/{n}.csv"} times 55`,
 			`day 24 10:00 app s3:GetObject {"bucketName":"acme-reports","key":"x/{n}.csv"} times 75`,
 			`day 25 10:00 app s3:GetObject {"bucketName":"acme-reports","key":"x/{n}.csv"} times 100`,
+		}},
+		{"whoever is there from the first day", []string{
+			`day 1-21 02:00 alice s3:GetObject {"bucketName":"acme-finance","key":"{n}.xlsx"} times 15 from 203.0.113.9`,
 		}},
 		{"the usual calls, from the usual network, with the usual tool", []string{
 			`day 21 02:00 app s3:GetObject {"bucketName":"acme-reports","key":"in/{n}.csv"} times 20`,
