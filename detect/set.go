@@ -301,7 +301,7 @@ func (st *step) open(g *group, key string, p *baseline.Profile, e *event.Event) 
 func (st *step) close() { st.pass = Pass{checks: st.pass.checks[:0]} }
 
 func (st *step) run(r *rule) {
-	st.pass.rule, st.pass.checks = r, st.pass.checks[:0]
+	st.pass.rule, st.pass.checks, st.pass.about = r, st.pass.checks[:0], event.Principal{}
 	defer func() {
 		if v := recover(); v != nil && st.err == nil {
 			st.err = &PanicError{Rule: r.info.Name, EventID: st.pass.Event.ID, Value: v, Stack: debug.Stack()}

@@ -107,10 +107,11 @@ func mature(a baseline.Age) bool { return a.For >= learn && a.Days >= 3 }
 
 // newNetwork reports whether an event's network is surprising: new to a
 // principal whose networks are learnt and steady, and not the organisation's.
-// Refused calls may come from a new network too, although they teach nothing.
+// Refused calls may come from a new network too, although they teach nothing: of
+// a principal all of whose calls are refused no network is known, nor new.
 func newNetwork(c *Config, p *detect.Pass) bool {
 	v, n := network(p.Event), networks.In(p)
-	return v != "" && !n.Established(v) && steady(n) && !c.knownSource(p.Event) && mature(networks.Age(p))
+	return v != "" && n.Known > 0 && !n.Established(v) && steady(n) && !c.knownSource(p.Event) && mature(networks.Age(p))
 }
 
 // newTool reports whether an event's tool family is surprising.
