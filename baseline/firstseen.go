@@ -67,6 +67,7 @@ func FirstSeenEach(name string, each func(*event.Event) iter.Seq[string], o *Fir
 func newFirstSeen(name string, vs values, o *FirstSeenOptions) *Of[Novelty] {
 	d := o.orDefault()
 	return &Of[Novelty]{
+		serial:   nextSerial(),
 		id:       fmt.Sprintf("first-seen/2 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
 		maxBytes: 2 + d.Cap*maxSeenBytes,
 		newCell:  func() Cell { return &firstSeenCell{options: d, values: vs} },
@@ -213,6 +214,12 @@ type firstSeenCell struct {
 	options FirstSeenOptions
 	values  values
 	entries []seen // sorted by hash
+
+	// Many rules ask the same of one view. The answer to the last one is kept:
+	// memory for speed, no state.
+	last       Novelty
+	lastSerial uint64
+	shared     bool // by many profiles that have no cell yet, so nothing is kept
 }
 
 func (c *firstSeenCell) Fold(e *event.Event, now time.Time) {
@@ -265,6 +272,7 @@ func (c *firstSeenCell) insert(i int, fresh seen, day int32) {
 // decide keeps a verdict about a value that was seen on a day; false if there
 // are too many verdicts to keep another.
 func (c *firstSeenCell) decide(hash uint64, label string, day int32, verdict Verdict) bool {
+	c.lastSerial = 0
 	judged := 0
 	for i := range c.entries {
 		if c.entries[i].verdict != Undecided {
@@ -347,6 +355,18 @@ func (c *firstSeenCell) find(h uint64) int {
 }
 
 func (c *firstSeenCell) answer(v *View) Novelty {
+	if c.shared {
+		return c.answerAnew(v)
+	}
+	if v.serial != c.lastSerial {
+		c.last, c.lastSerial = c.answerAnew(v), v.serial
+	}
+	return c.last
+}
+
+func (c *firstSeenCell) share() { c.shared = true }
+
+func (c *firstSeenCell) answerAnew(v *View) Novelty {
 	n := Novelty{cell: c, at: moment{
 		settled:    v.settled(),
 		learnUntil: dayOf(v.since) + int32(c.options.Learn/Day),

@@ -279,8 +279,13 @@ func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event
 		return outcome
 	}
 	st.open(g, key, p, e)
+	known := e.Time.Sub(p.First())
 	for _, i := range rules {
-		st.run(&g.rules[i])
+		// No feature knows the key for longer than the profile does: a rule that
+		// is silent while it learns has nothing to say yet.
+		if r := &g.rules[i]; known >= r.info.Learn || r.info.Cold != Silent {
+			st.run(r)
+		}
 	}
 	return outcome
 }
