@@ -102,8 +102,11 @@ func person(e *event.Event, s detect.Severity) detect.Severity {
 }
 
 // mature reports whether a feature has learnt enough to tell what is new, for
-// rules that only weigh novelty and need no learning otherwise.
-func mature(a baseline.Age) bool { return a.For >= learn && a.Days >= 3 }
+// rules that only weigh novelty and need no learning otherwise. It counts by
+// days, as [baseline.FirstSeen] does.
+func mature(a baseline.Age) bool {
+	return dayOf(a.Since.Add(a.For))-dayOf(a.Since) >= int32(learn/day) && a.Days >= 3
+}
 
 // newNetwork reports whether an event's network is surprising: new to a
 // principal whose networks are learnt and steady, and not the organisation's.
