@@ -12,7 +12,7 @@ func getObjectOutsideNetworks(c *Config) detect.Detector {
 	info := detect.Info{
 		Name: "getobject-outside-networks",
 		Doc: "A principal reads S3 objects from outside the organisation's networks. " +
-			"Where Config names networks or VPC endpoints, outside is what they do not cover; a network that the principal has long used is then one level lower. " +
+			"Where Config names networks or VPC endpoints, outside is what they do not cover; a network that the principal has long used is then two levels lower. " +
 			"Otherwise outside is a network new to the principal. " +
 			"Reads by presigned URL, which others are meant to use, are one level lower; reads of public buckets do not count.",
 		Technique: "T1530",
@@ -57,8 +57,12 @@ func getObjectOutsideNetworks(c *Config) detect.Detector {
 		if presigned(e) {
 			severity = severity.Lowered(1)
 		}
-		if !n.New {
-			severity = severity.Lowered(1)
+		switch {
+		case n.New:
+		case mature(networks.Age(p)):
+			severity = severity.Lowered(2) // where the principal has always been: said when it began
+		default:
+			severity = severity.Lowered(1) // seen on another day
 		}
 		// A principal seen at ever new networks signs URLs for the world, belongs
 		// to a traveller, or runs on a build service. Where the networks are known,
