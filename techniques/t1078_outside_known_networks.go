@@ -15,7 +15,7 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 		Name: "outside-known-networks",
 		Doc: "A principal's credentials are used from outside Config.Networks and Config.VPCEndpoints. " +
 			"Needs the configuration and no learning, so it speaks from the first event on. A private address counts as known only through a known VPC endpoint. " +
-			"A learnt place weighs less for long-term credentials and nothing for temporary ones, and a role that calls from ever new places, such as a CI runner's, is left out. " +
+			"A learnt place is only noted for long-term credentials and nothing for temporary ones; somebody who is often at new ones is low, and a role that calls from ever new places, such as a CI runner's, is left out. " +
 			"Credentials of EC2 instances are left to instance-creds-off-instance.",
 		Technique:   "T1078.004",
 		Tactic:      detect.InitialAccess,
@@ -48,7 +48,10 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 		severity := detect.Medium
 		switch e.Principal.Kind {
 		case event.User, event.Root:
-			if habitual {
+			switch {
+			case habitual: // said when it began
+				severity = detect.Informational
+			case rambling && e.Principal.Kind == event.User:
 				severity = detect.Low
 			}
 		case event.SSO:
