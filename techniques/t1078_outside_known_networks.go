@@ -20,7 +20,7 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 		Technique:   "T1078.004",
 		Tactic:      detect.InitialAccess,
 		Severity:    detect.Medium,
-		Uses:        []baseline.Feature{networks},
+		Uses:        []baseline.Feature{networks, urlNetworks},
 		Needs:       detect.ManagementEvents,
 		AboutSource: true,
 		Hook:        "Config.Networks",
@@ -41,10 +41,9 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 			!p.Require("the call succeeded or was denied", attempted(e)) { // a failed sign-in used no credentials
 			return
 		}
-		subject := cmp.Or(network(e), e.SourceAddress)
-		n := networks.In(p)
+		place, n := cmp.Or(network(e), e.SourceAddress), origins(p)
 		learnt := mature(networks.Age(p))
-		habitual, rambling := learnt && n.Established(subject), learnt && !steady(n)
+		habitual, rambling := learnt && (n.Established(place) || networks.In(p).Established(place)), learnt && !steady(n)
 		severity := detect.Medium
 		switch e.Principal.Kind {
 		case event.User, event.Root:
@@ -71,7 +70,7 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 			p.Require("a user, a person or a plain role made the call", false)
 			return
 		}
-		p.ReportAt(person(e, severity), subject, "credentials used from "+e.SourceAddress+", outside the known networks", outsideEvidence(c, e))
+		p.ReportAt(person(e, severity), cmp.Or(origin(e), place), "credentials used from "+e.SourceAddress+", outside the known networks", outsideEvidence(c, e))
 	})
 }
 
