@@ -141,6 +141,17 @@ func TestRotatingProxies(t *testing.T) {
 	requireFound(t, found(t, events, 31, detect.High), "ssm-bulk")
 }
 
+// The URLs that a program signs are used from everywhere. Whoever steals its
+// credentials does not disappear among their users.
+func TestBehindTheUsersOfURLs(t *testing.T) {
+	got := found(t, calls(t,
+		`day 1-20 12:00 app s3:GetObject {"bucketName":"acme-reports","key":"in/{day}/{n}.csv"} times 40 every 10m from 100.{day}.{n}.9 additional {"AuthenticationMethod":"QueryString"}`,
+		`day 21 02:00 app s3:ListObjects {"bucketName":"acme-reports","prefix":"in/"} from 203.0.113.9`,
+		`day 21 02:01 app s3:GetObject {"bucketName":"acme-reports","key":"in/{n}.csv"} times 20 every 20s from 203.0.113.9`,
+	), 21, detect.Low)
+	requireFound(t, got, "first-seen-source-ip", "getobject-outside-networks")
+}
+
 // Who stays below the threshold of a rule that counts is seen by those that
 // know what is usual: each of these reads is new to the principal.
 func TestSplitBursts(t *testing.T) {
