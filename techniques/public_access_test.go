@@ -61,6 +61,32 @@ func TestPublicStatement(t *testing.T) {
 	}
 }
 
+func TestForeignReader(t *testing.T) {
+	const conditioned = `{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Condition":%s}}`
+	for _, tt := range []struct{ name, policy, want string }{
+		{"a root", `{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::444455556666:root"},"Action":"s3:GetObject"}}`, "444455556666"},
+		{"a number", `{"Statement":{"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":"*"}}`, "444455556666"},
+		{"the second of two", `{"Statement":{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::111122223333:root","arn:aws-cn:iam::444455556666:user/bob"]},"Action":"S3:*"}}`, "444455556666"},
+		{"the second statement", `{"Statement":[{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"*"},{"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":["s3:ListBucket","s3:GetObjectVersion"]}]}`, "444455556666"},
+		{"all but some actions", `{"Statement":{"Effect":"Allow","Principal":{"AWS":"444455556666"},"NotAction":"s3:PutObject"}}`, "444455556666"},
+		{"everyone of an account", fmt.Sprintf(conditioned, `{"StringEquals":{"aws:principalaccount":["111122223333","444455556666"]}}`), "444455556666"},
+		{"a role, by condition", fmt.Sprintf(conditioned, `{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::444455556666:role/*"}}`), "444455556666"},
+
+		{"the own account", `{"Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"*"}}`, ""},
+		{"denied", `{"Statement":{"Effect":"Deny","Principal":{"AWS":"444455556666"},"Action":"*"}}`, ""},
+		{"writing", `{"Statement":{"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":["s3:Put*","s3:GetBucketAcl"]}}`, ""},
+		{"CloudFront", `{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity E1"},"Action":"s3:GetObject"}}`, ""},
+		{"no ARN", `{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws"},"Action":"s3:GetObject"}}`, ""},
+		{"all but an account", fmt.Sprintf(conditioned, `{"StringNotEquals":{"aws:PrincipalAccount":"444455556666"}}`), ""},
+		{"what an account's bucket notifies", fmt.Sprintf(conditioned, `{"StringEquals":{"aws:SourceAccount":"444455556666"}}`), ""},
+		{"empty", ``, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			assert.Equal(t, tt.want, foreignReader(event.Raw(tt.policy), func(account string) bool { return account == "111122223333" }))
+		})
+	}
+}
+
 func TestPublicGrant(t *testing.T) {
 	for _, tt := range []struct{ name, request, want string }{
 		{"canned", `{"x-amz-acl":"public-read"}`, "public-read"},
