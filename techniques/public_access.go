@@ -156,7 +156,9 @@ func allNarrow(values event.Raw) bool {
 }
 
 // narrow reports whether a condition's value fits only some callers. S3 takes
-// networks larger than /8, or /32 of IPv6, for everywhere.
+// networks larger than /8, or /32 of IPv6, for everywhere, and what has a
+// wildcard for anything; here, what comes before one may be enough, as in
+// AROAEXAMPLE:* or o-example/*, but not in vpce-*.
 func narrow(value string) bool {
 	if network, err := netip.ParsePrefix(value); err == nil {
 		if network.Addr().Is4() {
@@ -164,13 +166,24 @@ func narrow(value string) bool {
 		}
 		return network.Bits() >= 32
 	}
-	if rest, ok := strings.CutPrefix(value, "arn:"); ok && strings.Count(rest, ":") >= 4 {
-		// arn:partition:service:region:account:resource: the account, or a
-		// bucket or queue of one name, must be said.
-		parts := strings.SplitN(rest, ":", 5)
-		return strings.Trim(parts[3], "*?") != "" || strings.Trim(parts[4], "*?") != ""
+	if strings.HasPrefix(value, "arn:") {
+		// arn:partition:service:region:account:resource: the account must be
+		// said, or a bucket, whose name nobody else can have.
+		parts := strings.SplitN(value, ":", 6)
+		if len(parts) < 6 {
+			return false
+		}
+		bucket, _, _ := strings.Cut(parts[5], "/")
+		return fixed(parts[4]) || parts[2] == "s3" && fixed(bucket)
 	}
-	return value != "" && value[0] != '*'
+	known, _, _ := strings.Cut(strings.ReplaceAll(value, "?", "*"), "*")
+	return fixed(value) || len(known) > 1 && strings.ContainsAny(known[len(known)-1:], ":/")
+}
+
+// fixed reports whether a part of a condition's value is the same for every
+// caller. What is said of the bucket ("${aws:ResourceOrgID}") is.
+func fixed(part string) bool {
+	return part != "" && !strings.ContainsAny(strings.ReplaceAll(part, "${aws:Resource", ""), "*?$")
 }
 
 // publicGrant returns whom an access control list lets in that is everyone:
@@ -210,11 +223,12 @@ func publicGroup(grantee string) string {
 }
 
 // publicAccessUnblocked returns the first of a bucket's or account's blocks of
-// public access that a request turns off, or "".
+// public access that a request turns off, or "". A request sets all of them:
+// those that it does not name are off.
 func publicAccessUnblocked(request event.Raw) string {
 	blocks := request.At("PublicAccessBlockConfiguration")
 	for _, block := range [...]string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
-		if on, said := blocks.At(block).Bool(); said && !on {
+		if blocks.Exists() && !blocks.At(block).IsTrue() {
 			return block
 		}
 	}
