@@ -74,6 +74,7 @@ func TestSensitiveName(t *testing.T) {
 		{"compass", ""},
 		{"certified", ""},
 		{"/s/s", ""},
+		{"ökey", ""},
 		// About a secret, not one.
 		{"secret-arn", ""},
 		{"token_url", ""},

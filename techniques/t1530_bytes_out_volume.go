@@ -43,7 +43,6 @@ func bytesOutVolume(c *Config) detect.Detector {
 			Of: "megabytes read within ten minutes", Value: bytesOutFloor, Min: 1, Max: 1_000_000_000,
 		}),
 		Learn:     learn,
-		LearnDays: readRateDays,
 		Cold:      detect.Low,
 		Quiet:     24 * time.Hour,
 		Benign: []string{

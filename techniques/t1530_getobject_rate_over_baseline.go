@@ -43,7 +43,6 @@ func getObjectRateOverBaseline(c *Config) detect.Detector {
 			Of: "reads within a minute", Value: readRateFloor, Min: 1, Max: 1_000_000,
 		}),
 		Learn:     learn,
-		LearnDays: readRateDays,
 		Cold:      detect.Low,
 		Quiet:     24 * time.Hour,
 		Benign: []string{
