@@ -42,9 +42,9 @@ func getObjectRateOverBaseline(c *Config) detect.Detector {
 		Threshold: c.threshold("getobject-rate-over-baseline", detect.Threshold{
 			Of: "reads within a minute", Value: readRateFloor, Min: 1, Max: 1_000_000,
 		}),
-		Learn:     learn,
-		Cold:      detect.Low,
-		Quiet:     24 * time.Hour,
+		Learn: learn,
+		Cold:  detect.Low,
+		Quiet: 24 * time.Hour,
 		Benign: []string{
 			"A migration, a restore or a reprocessing of old data runs for the first time.",
 			"A batch job runs for the first or second time; from the third day on it is normal.",

@@ -1,21 +1,19 @@
 package techniques
 
 import (
-	"time"
-
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/event"
 )
 
 // metadataVersions remembers by which versions of the instance metadata service
-// a role's credentials are delivered. One whole day makes a version usual.
+// a role's credentials are delivered. One day, a week ago, makes a version usual.
 var metadataVersions = baseline.FirstSeen("instance metadata version", func(e *event.Event) string {
 	if !direct(e) {
 		return ""
 	}
 	return e.Identity.EC2RoleDelivery
-}, &baseline.FirstSeenOptions{Cap: 4, Days: 1, Span: time.Nanosecond})
+}, &baseline.FirstSeenOptions{Cap: 4, Days: 1})
 
 // The versions of the instance metadata service, as records name them.
 const imdsV1, imdsV2 = "1.0", "2.0"
