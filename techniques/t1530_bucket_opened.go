@@ -74,7 +74,7 @@ func (c *Config) opened(e *event.Event) opening {
 		for rule := range oneOrMore(e.Request.At("ReplicationConfiguration", "Rule")) {
 			to := rule.At("Destination", "Account").Text()
 			if to != "" && to != e.AccountID && !c.ownAccount(to) {
-				return opening{"replicated to account " + to + ", to " + rule.At("Destination", "Bucket").Text(), detect.Medium, false}
+				return opening{"replicated to account " + to + ", to " + shown(rule.At("Destination", "Bucket").Text()), detect.Medium, false}
 			}
 		}
 	}
@@ -90,7 +90,7 @@ func actions(statement event.Raw) string {
 	if list == nil {
 		return "all but a few actions" // NotAction
 	}
-	return some(list)
+	return shown(some(list))
 }
 
 func bucketOpened(c *Config) detect.Detector {

@@ -56,7 +56,9 @@ func getObjectRateOverBaseline(c *Config) detect.Detector {
 			"Add up bytesTransferredOut of its GetObject events to know how much has left.",
 		},
 	}, func(p *detect.Pass) {
-		if !p.Require("the principal itself read an object", readsObject(p.Event)) {
+		e := p.Event
+		if !p.Require("the principal itself read an object", readsObject(e)) ||
+			p.Excuse("the bucket is meant to be public", c.publicBucket(e.Bucket())) {
 			return
 		}
 		r := readRate.In(p)
@@ -71,7 +73,7 @@ func getObjectRateOverBaseline(c *Config) detect.Detector {
 			return
 		}
 		objects := objectsRead.In(p)
-		severity := person(p.Event, detect.High)
+		severity := person(e, detect.High)
 		if objects.Count < bulkObjects {
 			severity = severity.Lowered(1)
 		}
