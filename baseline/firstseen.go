@@ -479,7 +479,7 @@ func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
 	r := wire.NewReader(data)
 	lost := seen{last: int32(r.Uvarint(maxDay)), days: uint32(r.Uvarint(1<<32 - 1))}
 	n := r.Count(c.options.Cap, 8+5)
-	entries := make([]seen, n)
+	entries, judged := make([]seen, n), 0
 	for i := range entries {
 		s := &entries[i]
 		s.hash = r.Uint64()
@@ -489,13 +489,16 @@ func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
 		since := r.Uvarint(maxDay<<2 | 3)
 		s.since, s.verdict = int32(since>>2), Verdict(since&3)
 		s.label = r.String(maxLabel)
-		if i > 0 && s.hash <= entries[i-1].hash || s.verdict > Malicious {
+		if s.verdict != Undecided {
+			judged++
+		}
+		if i > 0 && s.hash <= entries[i-1].hash || s.verdict > Malicious || judged > c.options.Cap/2 {
 			return wire.ErrMalformed
 		}
 	}
 	if err := r.Close(); err != nil {
 		return err
 	}
-	c.entries, c.lost = entries, lost
+	c.entries, c.lost, c.lastSerial = entries, lost, 0
 	return nil
 }

@@ -2,7 +2,6 @@ package techniques
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
@@ -25,8 +24,8 @@ func readerAccount(e *event.Event) string {
 	reader := p.AccountID
 	switch {
 	case e.Access == nil:
-		if owner := bucketOwner(e); reader == owner || e.AccountID != owner {
-			return "" // the caller's own log tells what it reads elsewhere
+		if reader == e.AccountID {
+			return "" // its own bucket, or its own log of what it reads elsewhere
 		}
 	case reader == "":
 		if reader = e.Identity.PrincipalID; reader == e.Access.BucketOwner {
@@ -34,16 +33,6 @@ func readerAccount(e *event.Event) string {
 		}
 	}
 	return reader
-}
-
-// bucketOwner returns the account that owns the bucket of an event.
-func bucketOwner(e *event.Event) string {
-	for r := range e.Resources() {
-		if r.Type == "AWS::S3::Bucket" && r.AccountID != "" {
-			return r.AccountID
-		}
-	}
-	return e.AccountID
 }
 
 func crossAccountRead(c *Config) detect.Detector {
@@ -79,7 +68,7 @@ func crossAccountRead(c *Config) detect.Detector {
 		e := p.Event
 		reader, bucket := readerAccount(e), e.Bucket()
 		if !p.Require("an object was read by an account other than the bucket's", reader != "") ||
-			p.Excuse("the account is one of the organisation's", slices.Contains(c.Accounts, reader)) ||
+			p.Excuse("the account is one of the organisation's", c.ownAccount(reader)) ||
 			p.Excuse("the reader is a declared scanner at its place", c.declaredScanner(e)) ||
 			p.Excuse("the bucket is meant to be public", c.publicBucket(bucket)) {
 			return
