@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cloudtell/cloudtell/baseline/baselinetest"
+	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/event"
 	"github.com/cloudtell/cloudtell/event/eventtest"
 )
@@ -78,6 +79,20 @@ func TestKeyAgesKeepTheContract(t *testing.T) {
 		rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		require.Equal(t, want, encode(shuffled))
 	}
+	t.Run("of many keys of one day, the same four are kept", func(t *testing.T) {
+		var events []*event.Event
+		for i := range 24 {
+			events = append(events, uses(t, fmt.Sprint("AKIA", i%6), dayOne.Add(time.Duration(i)*time.Hour)))
+		}
+		want := encode(events)
+		for range 20 {
+			rng.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+			require.Equal(t, want, encode(events))
+		}
+	})
+	t.Run("what is no long-term key takes no room", func(t *testing.T) {
+		require.Empty(t, encode([]*event.Event{uses(t, "ASIAA", dayOne), uses(t, "", dayOne)}))
+	})
 	for name, bad := range map[string][]byte{
 		"short": want[:len(want)-1], "long": append(slices.Clone(want), 0), "too many": bytes.Repeat(want[:keyBytes], maxKeys+1),
 		"twice the same": bytes.Repeat(want[:keyBytes], 2), "used before it was": slices.Concat(want[:8], want[12:16], want[8:12], want[16:]),
@@ -85,4 +100,19 @@ func TestKeyAgesKeepTheContract(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { require.ErrorIs(t, keyAges.NewCell().UnmarshalBinary(bad), errKeys) })
 	}
+}
+
+// A key that is used all day is told of once a day, not once a call.
+func TestOldKeysAreToldOfOnceADay(t *testing.T) {
+	set, err := detect.NewSet([]detect.Detector{complete(&Config{}, oldKeyInUse(&Config{}))}, nil)
+	require.NoError(t, err)
+	engine, err := detect.NewEngine(set, nil, &detect.EngineOptions{Shards: 1, Updates: true})
+	require.NoError(t, err)
+	told := 0
+	for _, e := range calls(t, `day 91-92 10:00 alice s3:ListBuckets times 20`) {
+		findings, err := engine.Process(t.Context(), []*event.Event{e})
+		require.NoError(t, err)
+		told += len(findings)
+	}
+	require.Equal(t, 2, told)
 }
