@@ -140,8 +140,28 @@ func TestKnownSourcesAreNamed(t *testing.T) {
 		c.Networks = append(c.Networks, netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 32))
 	}
 	assert.Equal(t, "one of 198.51.100.0/32, 198.51.100.1/32, 198.51.100.2/32, 198.51.100.3/32, vpce-1", c.sources())
-	c.VPCEndpoints = append(c.VPCEndpoints, "vpce-2", "vpce-3")
+	c.VPCEndpoints = append(c.VPCEndpoints, "vpce-2")
+	assert.Equal(t, "one of 198.51.100.0/32, 198.51.100.1/32, 198.51.100.2/32, 198.51.100.3/32, vpce-1 and 1 more", c.sources())
+	c.VPCEndpoints = append(c.VPCEndpoints, "vpce-3")
 	assert.Equal(t, "one of 198.51.100.0/32, 198.51.100.1/32, 198.51.100.2/32, 198.51.100.3/32, vpce-1 and 2 more", c.sources())
+}
+
+// A finding about root says when it was used last, whatever AWS did in its name.
+func TestLastUseOfRoot(t *testing.T) {
+	var uses []string
+	for _, f := range run(t, []detect.Detector{complete(&Config{}, rootUse(&Config{}))}, calls(t,
+		`principal root = root from 198.51.100.10 agent "Mozilla/5.0"`,
+		`day 1 09:00 root signin:ConsoleLogin`,
+		`day 59 09:00 root kms:Decrypt set {"userIdentity":{"invokedBy":"AWS Internal"}}`,
+		`day 60-61 09:00 root signin:ConsoleLogin`,
+	)) {
+		uses = append(uses, f.Evidence[0].Observed)
+	}
+	assert.Equal(t, []string{
+		"ConsoleLogin from 198.51.100.10; never before, as far as is remembered",
+		"ConsoleLogin from 198.51.100.10; last on 2026-01-05",
+		"ConsoleLogin from 198.51.100.10; last on 2026-03-05",
+	}, uses)
 }
 
 func TestMature(t *testing.T) {
