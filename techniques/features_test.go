@@ -2,6 +2,7 @@ package techniques
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -162,6 +163,46 @@ func TestLastUseOfRoot(t *testing.T) {
 		"ConsoleLogin from 198.51.100.10; last on 2026-01-05",
 		"ConsoleLogin from 198.51.100.10; last on 2026-03-05",
 	}, uses)
+}
+
+// What a rule needs of the config is named only as long as it is missing.
+func TestHooksThatAreMissing(t *testing.T) {
+	without := infos(t)
+	detectors, err := All(&Config{
+		Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, SensitiveBuckets: []string{"vault"}, Accounts: []string{"111122223333"},
+		Reputation: func(netip.Addr) string { return "" }, Locate: func(netip.Addr) Location { return Location{} },
+	})
+	require.NoError(t, err)
+	hooks := make(map[string]bool)
+	for _, d := range detectors {
+		assert.Empty(t, d.Info().Hook, d.Info().Name)
+		hooks[without[d.Info().Name].Hook] = true
+	}
+	for _, hook := range []string{"Config.Networks", "Config.Reputation", "Config.Locate"} {
+		assert.Contains(t, hooks, hook)
+	}
+}
+
+// A finding names up to five habits.
+func TestHabitsAreNamed(t *testing.T) {
+	expected := make(map[string]string)
+	for _, f := range run(t, []detect.Detector{complete(&Config{}, firstSeenSourceIP(&Config{}))}, calls(t,
+		`principal none = user none from 192.0.2.1 agent "aws-cli/2.15.30"`,
+		`principal five = user five from 192.0.2.1 agent "aws-cli/2.15.30"`,
+		`principal six = user six from 192.0.2.1 agent "aws-cli/2.15.30"`,
+		`day 1-20 09:00 none s3:ListBuckets from host.example.com`,
+		`day 1-20 09:00 five s3:ListBuckets times 5 from 198.51.{n}.1`,
+		`day 1-20 09:00 six s3:ListBuckets times 6 from 198.51.{n}.1`,
+		`day 21 09:00 none s3:ListBuckets`,
+		`day 21 09:00 five s3:ListBuckets`,
+		`day 21 09:00 six s3:ListBuckets`,
+	)) {
+		expected[f.PrincipalName] = f.Evidence[0].Expected
+	}
+	assert.Equal(t, "none established", expected["none"])
+	assert.Equal(t, 4, strings.Count(expected["five"], ", "), expected["five"])
+	assert.NotContains(t, expected["five"], "more")
+	assert.Regexp(t, `^(\S+, ){4}\S+ and 1 more$`, expected["six"])
 }
 
 func TestMature(t *testing.T) {

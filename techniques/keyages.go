@@ -112,7 +112,7 @@ func (c *keysCell) age(e *event.Event) keyAge {
 	return keyAge{
 		Since: time.Unix(int64(k.first)*int64(day/time.Second), 0).UTC(),
 		Days:  int(dayOf(e.Time) - k.first),
-		First: dayOf(e.Time) == k.last && e.Time.UnixMilli() == k.start,
+		First: e.Time.UnixMilli() == k.start,
 	}
 }
 
