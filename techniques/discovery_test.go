@@ -45,6 +45,39 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
+// Verbs that are questions, and questions that fetch what a program needs.
+func TestDiscoveryByName(t *testing.T) {
+	for _, operation := range []string{
+		"ListUsers", "DescribeInstances", "GetBucketAcl", "BatchGetProjects", "SearchResources", "LookupEvents", "SimulatePrincipalPolicy",
+	} {
+		assert.True(t, discovery(call("x", operation)), operation)
+	}
+	for _, operation := range []string{
+		"GetSecretValue", "BatchGetSecretValue", "GetParameter", "GetParameters", "GetParametersByPath", "GetSessionToken", "GetFederationToken",
+		"GetRoleCredentials", "GetAuthorizationToken", "GetDownloadUrlForLayer", "BatchGetImage", "GetPublicKey", "GetSigninToken",
+		"AssumeRole", "Decrypt", "Query",
+	} {
+		assert.False(t, discovery(call("x", operation)), operation)
+	}
+}
+
+// What fails for the caller's sake, by error codes of real records.
+func TestMistaken(t *testing.T) {
+	for code, want := range map[string]bool{
+		"AccessDenied": true, "Client.UnauthorizedOperation": true, "ValidationException": true, "MalformedPolicyDocumentException": true,
+		"Client.InvalidParameterValue": true, "UnrecognizedClientException": true,
+		"": false, "ThrottlingException": false, "Client.RequestLimitExceeded": false, "TooManyRequestsException": false, "SlowDown": false,
+		"RateExceededException": false, "ProvisionedThroughputExceededException": false, "InternalFailure": false, "ServiceUnavailable": false,
+		"RequestTimeout": false, "ExpiredToken": false, "ResourceNotFoundException": false, "NoSuchBucketPolicy": false,
+		"RepositoryDoesNotExistException": false, "EntityAlreadyExists": false, "BucketAlreadyOwnedByYou": false,
+		"ConditionalCheckFailedException": false, "NotModified": false,
+	} {
+		e := call("x", "DescribeThings")
+		e.ErrorCode = code
+		assert.Equal(t, want, mistaken(e), code)
+	}
+}
+
 func TestAPI(t *testing.T) {
 	assert.Equal(t, "ec2:DescribeInstances", api(call("ec2", "DescribeInstances")))
 	assert.Equal(t, "a:bc", api(call("a", "bc")))

@@ -1,6 +1,7 @@
 package techniques
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -79,6 +80,10 @@ var tools = baseline.FirstSeen("tool", func(e *event.Event) string {
 	}
 	return string(e.Tool)
 }, &baseline.FirstSeenOptions{Cap: 24})
+
+// toolName names the software that a caller claims to use, even if it claims
+// none.
+func toolName(e *event.Event) string { return cmp.Or(string(e.Tool), "nameless software") }
 
 // direct reports whether a principal made a call itself, rather than an AWS
 // service on its behalf.

@@ -2,6 +2,7 @@ package techniques
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +74,145 @@ func TestScannersAreNamed(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A threshold is any amount that the rule can count and that makes sense for it.
+func TestThresholdsAreInRange(t *testing.T) {
+	with := func(rule string, value int) error {
+		_, err := All(&Config{Thresholds: map[string]int{rule: value}})
+		return err
+	}
+	for name, info := range infos(t) {
+		if limits := info.Threshold; limits.Max > 0 {
+			assert.NoError(t, with(name, limits.Min))
+			assert.NoError(t, with(name, limits.Max))
+			assert.ErrorContains(t, with(name, limits.Min-1), name)
+			assert.ErrorContains(t, with(name, limits.Max+1), name)
+		} else {
+			assert.ErrorContains(t, with(name, 10), "no rule of that name has one")
+		}
+	}
+	assert.ErrorContains(t, with("no-rule", 10), "no rule of that name has one")
+}
+
+// Every rule about principals has the guards that are common to all.
+func TestCommonGuards(t *testing.T) {
+	c := &Config{Scanners: []Scanner{{Principal: "scanner"}}}
+	for _, scope := range []*detect.Scope{nil, detect.ByPrincipal} {
+		rule := complete(c, detect.New(detect.Info{
+			Name: "every-call", Doc: "Every call.", Technique: "T1580", Tactic: detect.Discovery, Severity: detect.Low, Needs: detect.ManagementEvents, Scope: scope,
+		}, func(p *detect.Pass) { p.Report("", "a call") }))
+		for name, test := range map[string]struct {
+			principal event.Principal
+			invokedBy string
+			want      int
+		}{
+			"somebody":              {event.Principal{Kind: event.Role, Key: "someone"}, "", 1},
+			"AWS on its behalf":     {event.Principal{Kind: event.Role, Key: "someone"}, "config.amazonaws.com", 0},
+			"AWS":                   {event.Principal{Kind: event.Service, Key: "config"}, "", 0},
+			"a service-linked role": {event.Principal{Kind: event.ServiceRole, Key: "linked"}, "", 0},
+			"a declared scanner":    {event.Principal{Kind: event.Role, Key: "scanner"}, "", 0},
+		} {
+			e := call("ec2", "DescribeInstances")
+			e.ID, e.Time, e.Principal, e.Identity.InvokedBy = "1", dayOne, test.principal, test.invokedBy
+			assert.Len(t, run(t, []detect.Detector{rule}, []*event.Event{e}), test.want, name)
+		}
+	}
+}
+
+// The hooks are about addresses, and are asked about nothing else.
+func TestHooksAreAskedAboutAddresses(t *testing.T) {
+	asked := make(map[netip.Addr]bool)
+	detectors, err := All(&Config{
+		Reputation: func(a netip.Addr) string { asked[a] = true; return "" },
+		Locate:     func(a netip.Addr) Location { asked[a] = true; return Location{} },
+	})
+	require.NoError(t, err)
+	set, err := detect.NewSet(detectors, nil)
+	require.NoError(t, err)
+	engine, err := detect.NewEngine(set, nil, &detect.EngineOptions{Shards: 1})
+	require.NoError(t, err)
+	_, err = engine.Process(t.Context(), calls(t, `day 21 03:10 alice iam:ListUsers from host.example.com`))
+	require.NoError(t, err)
+	assert.Contains(t, asked, netip.MustParseAddr("198.51.100.10"))
+	assert.NotContains(t, asked, netip.Addr{})
+}
+
+func TestKnownSourcesAreNamed(t *testing.T) {
+	c := &Config{VPCEndpoints: []string{"vpce-1"}}
+	for i := range 4 {
+		c.Networks = append(c.Networks, netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 32))
+	}
+	assert.Equal(t, "one of 198.51.100.0/32, 198.51.100.1/32, 198.51.100.2/32, 198.51.100.3/32, vpce-1", c.sources())
+	c.VPCEndpoints = append(c.VPCEndpoints, "vpce-2")
+	assert.Equal(t, "one of 198.51.100.0/32, 198.51.100.1/32, 198.51.100.2/32, 198.51.100.3/32, vpce-1 and 1 more", c.sources())
+	c.VPCEndpoints = append(c.VPCEndpoints, "vpce-3")
+	assert.Equal(t, "one of 198.51.100.0/32, 198.51.100.1/32, 198.51.100.2/32, 198.51.100.3/32, vpce-1 and 2 more", c.sources())
+}
+
+// A finding about root says when it was used last, whatever AWS did in its name.
+func TestLastUseOfRoot(t *testing.T) {
+	var uses []string
+	for _, f := range run(t, []detect.Detector{complete(&Config{}, rootUse(&Config{}))}, calls(t,
+		`principal root = root from 198.51.100.10 agent "Mozilla/5.0"`,
+		`day 1 09:00 root signin:ConsoleLogin`,
+		`day 59 09:00 root kms:Decrypt set {"userIdentity":{"invokedBy":"AWS Internal"}}`,
+		`day 60-61 09:00 root signin:ConsoleLogin`,
+	)) {
+		uses = append(uses, f.Evidence[0].Observed)
+	}
+	assert.Equal(t, []string{
+		"ConsoleLogin from 198.51.100.10; never before, as far as is remembered",
+		"ConsoleLogin from 198.51.100.10; last on 2026-01-05",
+		"ConsoleLogin from 198.51.100.10; last on 2026-03-05",
+	}, uses)
+}
+
+// What a rule needs of the config is named only as long as it is missing.
+func TestHooksThatAreMissing(t *testing.T) {
+	without := infos(t)
+	detectors, err := All(&Config{
+		Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, SensitiveBuckets: []string{"vault"}, Accounts: []string{"111122223333"},
+		Reputation: func(netip.Addr) string { return "" }, Locate: func(netip.Addr) Location { return Location{} },
+	})
+	require.NoError(t, err)
+	hooks := make(map[string]bool)
+	for _, d := range detectors {
+		assert.Empty(t, d.Info().Hook, d.Info().Name)
+		hooks[without[d.Info().Name].Hook] = true
+	}
+	for _, hook := range []string{"Config.Networks", "Config.Reputation", "Config.Locate"} {
+		assert.Contains(t, hooks, hook)
+	}
+}
+
+// A finding names up to five habits.
+func TestHabitsAreNamed(t *testing.T) {
+	expected := make(map[string]string)
+	for _, f := range run(t, []detect.Detector{complete(&Config{}, firstSeenSourceIP(&Config{}))}, calls(t,
+		`principal none = user none from 192.0.2.1 agent "aws-cli/2.15.30"`,
+		`principal five = user five from 192.0.2.1 agent "aws-cli/2.15.30"`,
+		`principal six = user six from 192.0.2.1 agent "aws-cli/2.15.30"`,
+		`day 1-20 09:00 none s3:ListBuckets from host.example.com`,
+		`day 1-20 09:00 five s3:ListBuckets times 5 from 198.51.{n}.1`,
+		`day 1-20 09:00 six s3:ListBuckets times 6 from 198.51.{n}.1`,
+		`day 21 09:00 none s3:ListBuckets`,
+		`day 21 09:00 five s3:ListBuckets`,
+		`day 21 09:00 six s3:ListBuckets`,
+	)) {
+		expected[f.PrincipalName] = f.Evidence[0].Expected
+	}
+	assert.Equal(t, "none established", expected["none"])
+	assert.Equal(t, 4, strings.Count(expected["five"], ", "), expected["five"])
+	assert.NotContains(t, expected["five"], "more")
+	assert.Regexp(t, `^(\S+, ){4}\S+ and 1 more$`, expected["six"])
+}
+
+func TestAccountOf(t *testing.T) {
+	assert.Equal(t, "111122223333", accountOf("arn:aws:iam::111122223333:role/a:b"))
+	assert.Equal(t, "111122223333", accountOf("arn:aws:iam::111122223333:r"))
+	assert.Empty(t, accountOf("arn:aws:iam::111122223333"))
+	assert.Empty(t, accountOf("admin"))
+}
+
 func TestSeverityOfNovelty(t *testing.T) {
 	assert.Equal(t, detect.High, surprise(baseline.Novelty{Unseen: 0.19}, detect.High))
 	assert.Equal(t, detect.Medium, surprise(baseline.Novelty{Unseen: 0.2}, detect.High))
@@ -104,6 +244,9 @@ func TestMature(t *testing.T) {
 
 func TestClip(t *testing.T) {
 	assert.Equal(t, "short", clip("short"))
+	most := string(make([]byte, 120))
+	assert.Equal(t, most, clip(most))
+	assert.Equal(t, most+"…", clip(most+"x"))
 	long := clip(string(make([]byte, 119)) + "éé")
 	assert.Equal(t, string(make([]byte, 119))+"…", long, "no half characters")
 }

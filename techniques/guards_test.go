@@ -91,7 +91,7 @@ var guards = []guard{
 	},
 	{
 		name:  "8: service-linked roles",
-		quiet: []string{`principal config = service-role AWSServiceRoleForConfig`, `day 21 02:00 config ` + userDataOf15},
+		quiet: []string{`principal config = service-role AWSServiceRoleForConfig set {"userIdentity":{"invokedBy":null}}`, `day 21 02:00 config ` + userDataOf15},
 		loud:  []string{`principal config = role AWSServiceRoleForConfig session x from 203.0.113.9 agent "curl/8.7.1"`, `day 21 02:00 config ` + userDataOf15},
 		rules: []string{"userdata-bulk"}, least: detect.Low,
 	},

@@ -51,7 +51,7 @@ func keyOf(e *event.Event) string {
 	switch {
 	case !direct(e):
 		return ""
-	case e.Is("iam", "CreateAccessKey") && e.Succeeded() && ownKey(e):
+	case e.Is("iam", "CreateAccessKey") && ownKey(e):
 		return e.Response.At("accessKey").At("accessKeyId").Text()
 	case longTermKey(e):
 		return e.Identity.AccessKeyID
@@ -61,7 +61,7 @@ func keyOf(e *event.Event) string {
 
 // ownKey reports whether who makes a key makes it for itself.
 func ownKey(e *event.Event) bool {
-	return e.Response.At("accessKey").At("userName").Text() == e.Principal.Name && e.Principal.Kind == event.User
+	return e.Response.At("accessKey").At("userName").Text() == e.Principal.Name
 }
 
 func (c *keysCell) Fold(e *event.Event, _ time.Time) {
@@ -112,7 +112,7 @@ func (c *keysCell) age(e *event.Event) keyAge {
 	return keyAge{
 		Since: time.Unix(int64(k.first)*int64(day/time.Second), 0).UTC(),
 		Days:  int(dayOf(e.Time) - k.first),
-		First: dayOf(e.Time) == k.last && e.Time.UnixMilli() == k.start,
+		First: e.Time.UnixMilli() == k.start,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cloudtell/cloudtell/baseline/baselinetest"
+	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/event"
 	"github.com/cloudtell/cloudtell/event/eventtest"
 )
@@ -78,11 +79,47 @@ func TestKeyAgesKeepTheContract(t *testing.T) {
 		rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		require.Equal(t, want, encode(shuffled))
 	}
+	for _, days := range []int{1, 2} {
+		t.Run(fmt.Sprintf("of six keys, the same four are kept: %d", days), func(t *testing.T) {
+			var events []*event.Event
+			for i := range 24 { // each key on one day
+				events = append(events, uses(t, fmt.Sprint("AKIA", i%6), dayOne.AddDate(0, 0, i%6%days).Add(time.Duration(i)*time.Hour)))
+			}
+			want := encode(events)
+			for range 20 {
+				rng.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+				require.Equal(t, want, encode(events))
+			}
+		})
+	}
+	t.Run("what is no long-term key takes no room", func(t *testing.T) {
+		require.Empty(t, encode([]*event.Event{uses(t, "ASIAA", dayOne), uses(t, "", dayOne)}))
+	})
+	tooMany := bytes.Repeat(want[:keyBytes], maxKeys+1)
+	for i := range maxKeys + 1 {
+		tooMany[i*keyBytes] = byte(i) // of the hash, by which keys ascend
+	}
+	require.NoError(t, keyAges.NewCell().UnmarshalBinary(tooMany[:maxKeys*keyBytes]))
 	for name, bad := range map[string][]byte{
-		"short": want[:len(want)-1], "long": append(slices.Clone(want), 0), "too many": bytes.Repeat(want[:keyBytes], maxKeys+1),
+		"short": want[:len(want)-1], "long": append(slices.Clone(want), 0), "too many": tooMany,
 		"twice the same": bytes.Repeat(want[:keyBytes], 2), "used before it was": slices.Concat(want[:8], want[12:16], want[8:12], want[16:]),
 		"a start on another day": slices.Concat(want[:16], make([]byte, 8)),
 	} {
 		t.Run(name, func(t *testing.T) { require.ErrorIs(t, keyAges.NewCell().UnmarshalBinary(bad), errKeys) })
 	}
+}
+
+// A key that is used all day is told of once a day, not once a call.
+func TestOldKeysAreToldOfOnceADay(t *testing.T) {
+	set, err := detect.NewSet([]detect.Detector{complete(&Config{}, oldKeyInUse(&Config{}))}, nil)
+	require.NoError(t, err)
+	engine, err := detect.NewEngine(set, nil, &detect.EngineOptions{Shards: 1, Updates: true})
+	require.NoError(t, err)
+	told := 0
+	for _, e := range calls(t, `day 91-92 10:00 alice s3:ListBuckets times 20`) {
+		findings, err := engine.Process(t.Context(), []*event.Event{e})
+		require.NoError(t, err)
+		told += len(findings)
+	}
+	require.Equal(t, 2, told)
 }

@@ -13,7 +13,7 @@ var byIdentityPool = &detect.Scope{Name: "identity-pool", Key: func(e *event.Eve
 		return ""
 	}
 	for r := range e.Resources() {
-		if r.Type == "AWS::Cognito::IdentityPool" && r.ARN != "" {
+		if r.Type == "AWS::Cognito::IdentityPool" {
 			return r.ARN
 		}
 	}
@@ -26,10 +26,7 @@ var guestTools = baseline.FirstSeen("guest's tool", func(e *event.Event) string 
 	if !fetchesGuest(e) {
 		return ""
 	}
-	if e.Tool == event.ToolNone {
-		return "none"
-	}
-	return string(e.Tool)
+	return toolName(e)
 }, &baseline.FirstSeenOptions{Cap: 24}).On("cognito-identity:GetCredentialsForIdentity", "cognito-identity:GetOpenIdToken")
 
 // fetchesGuest reports whether someone who proved nothing got credentials: a
@@ -65,8 +62,7 @@ func cognitoUnauthCreds(*Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if p.Excuse("AWS made the call, for itself or for someone", e.ViaService()) ||
-			!p.Require("credentials were given to a guest", fetchesGuest(e)) {
+		if !p.Require("credentials were given to a guest, by no service on its behalf", fetchesGuest(e)) {
 			return
 		}
 		n := guestTools.In(p)

@@ -44,7 +44,7 @@ func consoleLoginNewCountry(c *Config) detect.Detector {
 			return
 		}
 		severity := detect.Medium
-		if root := e.Principal.Kind == event.Root; root || e.Principal.Kind == event.User && e.Additional.At("MFAUsed").Text() == "No" {
+		if e.Principal.Kind == event.Root || e.Principal.Kind == event.User && e.Additional.At("MFAUsed").Text() == "No" {
 			severity = detect.High
 		}
 		p.ReportAt(surprise(n, severity), country, "console sign-in from "+clip(country)+", a country new to the principal", detect.Evidence{

@@ -40,7 +40,7 @@ var (
 // a feature's answer can show. Who may read which object of a store is decided
 // object by object, and says little about the call.
 func probedCall(e *event.Event) string {
-	if e.Category != event.Management || !direct(e) || e.Is("signin") {
+	if e.Category != event.Management || !direct(e) {
 		return ""
 	}
 	name := api(e)
@@ -61,7 +61,7 @@ func deniedThenAllowed(c *Config) detect.Detector {
 		Learn:     learn,
 		Cold:      detect.Informational,
 		Threshold: c.threshold("denied-then-allowed", detect.Threshold{
-			Of: "different calls refused within an hour", Value: probedThreshold, Min: 2, Max: 4 * probedThreshold,
+			Of: "different calls refused within an hour, but not on other days", Value: probedThreshold, Min: 2, Max: 4 * probedThreshold,
 		}),
 		Quiet: day,
 		Benign: []string{
@@ -83,11 +83,8 @@ func deniedThenAllowed(c *Config) detect.Detector {
 		case e.Succeeded() && !p.Require("the call was refused within the hour before", turns.of(call)):
 			return
 		}
-		w := probedCalls.In(p)
+		w := probedCalls.In(p).Except(probedUsually.In(p))
 		if !p.Reaches(w.Count) {
-			return
-		}
-		if w = w.Except(probedUsually.In(p)); !p.AtLeast("of them, calls that the principal is not refused on other days", w.Count, p.Threshold()) {
 			return
 		}
 		var allowed []string

@@ -68,7 +68,7 @@ func firstSeenSourceIP(c *Config) detect.Detector {
 // longTerm reports whether credentials do not expire by themselves: an access
 // key or the password of a user or of root.
 func longTerm(e *event.Event) bool {
-	return e.Principal.Kind == event.User || e.Principal.Kind == event.Root || longTermKey(e)
+	return e.Principal.Kind == event.User || e.Principal.Kind == event.Root
 }
 
 // networkEvidence shows an event's network against the principal's networks.

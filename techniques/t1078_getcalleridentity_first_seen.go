@@ -19,7 +19,7 @@ func getCallerIdentityFirstSeen(c *Config) detect.Detector {
 		Name: "getcalleridentity-first-seen",
 		Doc: "A principal that does not ask GetCallerIdentity asks it. " +
 			"Whoever finds credentials wants to know whose they are, and this call always works; most attackers make it, not all, so nothing depends on it here. " +
-			"Low on its own; a new network, a new tool and denied calls around it each raise it.",
+			"Low on its own; a new network, a new tool, and three questions denied in the ten minutes before it each raise it.",
 		Technique: "T1078.004",
 		Tactic:    detect.InitialAccess,
 		Severity:  detect.Low,

@@ -23,10 +23,8 @@ var (
 			return ""
 		case e.Operation == "GetFederationToken":
 			return federationToken
-		case e.Tool == event.ToolNone:
-			return "none"
 		}
-		return string(e.Tool)
+		return toolName(e)
 	}, &baseline.FirstSeenOptions{Cap: 8}).On(consoleCalls...)
 	// consoleSteps collects the steps to the console with their sources.
 	consoleSteps = baseline.Distinct("step to the console", func(e *event.Event) string {
@@ -78,12 +76,11 @@ func getSigninTokenUnusualClient(c *Config) detect.Detector {
 		ways := consoleWays.In(p)
 		known := mature(consoleWays.Age(p))
 		federated := steps.Contains(consoleStep(federationToken, e)) && !ways.Established(federationToken)
-		asks := e.Operation == "GetSigninToken" && ways.New
-		if !p.Require("the way to the console is new to the principal", federated || asks) {
+		if !p.Require("the way to the console is new to the principal", federated || ways.New) {
 			return
 		}
 		var severity detect.Severity
-		title := "console opened with the principal's credentials, by " + string(e.Tool)
+		title := "console opened with the principal's credentials, by " + toolName(e)
 		switch {
 		case e.Principal.Kind == event.InstanceRole:
 			severity, title = detect.High, "console opened with the credentials of instance "+clip(e.Principal.Session)

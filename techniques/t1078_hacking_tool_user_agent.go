@@ -10,7 +10,7 @@ func hackingToolUserAgent(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "hacking-tool-user-agent",
 		Doc: "A call's user agent names an attack tool, a secret finder or a penetration tester's operating system: Pacu, CloudFox, TruffleHog, Kali. " +
-			"TruffleHog that gets an answer from GetCallerIdentity has found a working key somewhere, which makes it high. " +
+			"High if it gets an answer from GetCallerIdentity with a long-term key, for a secret finder such as TruffleHog has found a working key then, and from a network new to the principal. " +
 			"Needs no learning.",
 		Technique: "T1078.004",
 		Tactic:    detect.InitialAccess,

@@ -49,7 +49,6 @@ func roleAssumeFirstSeen(c *Config) detect.Detector {
 		foreign := e.Principal.Kind == event.Account
 		if !p.Require("the role was assumed", n.Value != "") ||
 			!p.Require("the role is new to the caller", n.New) ||
-			!p.Require("the caller seldom takes new roles", severity != detect.Silent) ||
 			!p.Require("the caller is known for two weeks, or of another account", foreign || mature(rolesAssumed.Age(p))) ||
 			p.Excuse("the caller is of an own account, whose log tells it", foreign && c.ownAccount(e.Principal.AccountID)) {
 			return

@@ -1,7 +1,7 @@
 package techniques
 
 import (
-	"fmt"
+	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
@@ -25,7 +25,7 @@ func rootUse(c *Config) detect.Detector {
 		Name: "root-use",
 		Doc: "The root user is used: it signs in, or calls an API. " +
 			"Nothing limits root, and hardly anything needs it, so every use should be known beforehand. " +
-			"High with an access key, which root should not have at all. Once a day, with the days since the last use.",
+			"High with an access key, which root should not have at all. Once a day, with the day of the last use.",
 		Technique: "T1078.004",
 		Tactic:    detect.InitialAccess,
 		Severity:  detect.Medium,
@@ -56,7 +56,7 @@ func rootUse(c *Config) detect.Detector {
 		}
 		lastUse := "never before, as far as is remembered"
 		if a := rootDays.In(p); a.Days > 0 {
-			lastUse = fmt.Sprintf("last %d days ago, on %s", a.Days, a.Last.Format("2006-01-02"))
+			lastUse = "last on " + a.Last.Format(time.DateOnly)
 		}
 		p.ReportAt(severity, "", title, detect.Evidence{
 			Name:     "use of root",

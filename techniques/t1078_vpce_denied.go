@@ -65,8 +65,7 @@ func vpceDenied(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if p.Excuse("AWS made the call, for itself or for someone", e.ViaService()) ||
-			!p.Require("the policy of the VPC endpoint refused the call", endpointRefusal(e) != "") {
+		if !p.Require("the policy of the VPC endpoint refused a call that no service made", endpointRefusal(e) != "") {
 			return
 		}
 		w := endpointRefusals.In(p)

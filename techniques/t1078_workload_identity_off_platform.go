@@ -28,13 +28,10 @@ var workloadIssuers = []string{
 // Kubernetes.
 func workload(e *event.Event) (is, kubernetes bool) {
 	var issuer string
-	switch {
-	case e.Principal.Kind == event.WebIdentity:
+	if e.Principal.Kind == event.WebIdentity {
 		issuer, kubernetes = e.Identity.IdentityProvider, strings.HasPrefix(e.Identity.UserName, "system:serviceaccount:")
-	case e.Identity.FederatedProvider != "":
+	} else {
 		issuer = e.Identity.FederatedProvider
-	default:
-		return false, false
 	}
 	if _, host, ok := strings.Cut(issuer, "oidc-provider/"); ok {
 		issuer = host

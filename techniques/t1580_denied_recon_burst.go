@@ -21,7 +21,7 @@ var deniedReads = baseline.Distinct("denied read", deniedRead, 4*deniedReadsThre
 var deniedBursts = bursts("denied read", deniedRead, deniedReadsThreshold/2, 10*time.Minute)
 
 func deniedRead(e *event.Event) string {
-	if !e.Denied() || !direct(e) || !e.ReadOnly || !asks(e.Operation) {
+	if !e.Denied() || !direct(e) || !asks(e.Operation) {
 		return ""
 	}
 	return api(e)

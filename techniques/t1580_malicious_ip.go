@@ -28,7 +28,7 @@ func maliciousIP(c *Config) detect.Detector {
 	}, func(p *detect.Pass) {
 		e := p.Event
 		if !p.Require("Config.Reputation is set", c.Reputation != nil) ||
-			!p.Require("the call asks for something", e.ReadOnly && (asks(e.Operation) || e.Is("s3", "HeadBucket", "HeadObject"))) ||
+			!p.Require("the call asks for something", asks(e.Operation) || e.Is("s3", "HeadBucket", "HeadObject")) ||
 			!p.Require("the source is an address", e.IP.IsValid()) ||
 			p.Excuse("the source is known", c.knownSource(e)) {
 			return

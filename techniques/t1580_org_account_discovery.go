@@ -22,12 +22,8 @@ func accountQuestion(e *event.Event) string {
 	switch e.Service() {
 	case "organizations":
 		return "the organisation"
-	case "account":
+	case "account", "iam":
 		return "the account"
-	case "iam":
-		if e.Operation == "GetAccountSummary" || e.Operation == "ListAccountAliases" {
-			return "the account"
-		}
 	case "sso", "sso-directory", "identitystore":
 		switch e.Operation {
 		case "ListAccounts", "ListAccountRoles": // what every sign-in asks for its own person

@@ -33,7 +33,7 @@ var guesses = baseline.Distinct("principal guessed", guessedPrincipal, 32, time.
 // refused for, or "". IAM's message names it; others only say that there is one,
 // and then it is taken for the first that the policy names.
 func guessedPrincipal(e *event.Event) string {
-	if !direct(e) || !strings.HasPrefix(e.ErrorCode, "MalformedPolicy") || !strings.Contains(e.ErrorMessage, "nvalid principal") {
+	if !direct(e) || !strings.Contains(e.ErrorMessage, "nvalid principal") {
 		return ""
 	}
 	if _, named, ok := strings.Cut(e.ErrorMessage, `principal in policy: "`); ok {
@@ -84,11 +84,7 @@ func each(r event.Raw) iter.Seq[event.Raw] {
 	if strings.HasPrefix(string(r), "[") {
 		return r.Items()
 	}
-	return func(yield func(event.Raw) bool) {
-		if r.Exists() {
-			yield(r)
-		}
-	}
+	return func(yield func(event.Raw) bool) { yield(r) }
 }
 
 func principalBrute(c *Config) detect.Detector {

@@ -34,8 +34,7 @@ func reconFromHosting(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("Config.Locate is set", c.Locate != nil) ||
-			!p.Require("the call asks what there is", discovery(e)) ||
+		if !p.Require("the call asks what there is", discovery(e)) ||
 			p.Excuse("the source is one of the organisation's", c.knownSource(e)) {
 			return
 		}

@@ -114,11 +114,7 @@ func reconThenAct(c *Config) detect.Detector {
 		if asked = asked.Except(questions); !p.Reaches(asked.Count) {
 			return
 		}
-		severity := surprise(usual, person(p.Event, detect.High))
-		if p.Excuse("the principal often does something new of the kind", severity == detect.Silent) {
-			return
-		}
-		p.ReportAt(severity, "", "looks around, then calls "+strings.Join(did.Values(), ", "), detect.Evidence{
+		p.ReportAt(surprise(usual, person(p.Event, detect.High)), "", "looks around, then calls "+strings.Join(did.Values(), ", "), detect.Evidence{
 			Name:     "calls that take credentials, keep a way in or carry data off",
 			Observed: strings.Join(did.Values(), ", "),
 			Expected: "usual ones: " + habit(usual),
