@@ -44,7 +44,7 @@ func (c *Config) sensitivePrefix(prefix string) string {
 	}
 	for word := range strings.FieldsFuncSeq(prefix, func(r rune) bool { return (r|0x20) < 'a' || (r|0x20) > 'z' }) {
 		word = strings.ToLower(word)
-		if sensitivePrefixWords[word] || sensitivePrefixWords[strings.TrimSuffix(word, "s")] {
+		if sensitivePrefixWords[strings.TrimSuffix(word, "s")] {
 			return word
 		}
 	}
