@@ -205,6 +205,12 @@ func TestHabitsAreNamed(t *testing.T) {
 	assert.Regexp(t, `^(\S+, ){4}\S+ and 1 more$`, expected["six"])
 }
 
+func TestLocationIsDescribed(t *testing.T) {
+	assert.Equal(t, "AS64500, Bucharest, RO, hosting", Location{ASN: "AS64500", Country: "RO", City: "Bucharest", Hosting: true}.String())
+	assert.Equal(t, "RO", Location{Country: "RO"}.String())
+	assert.Equal(t, "unknown", Location{}.String())
+}
+
 func TestMature(t *testing.T) {
 	assert.True(t, mature(baseline.Age{For: learn, Days: 3}))
 	assert.False(t, mature(baseline.Age{For: learn - 1, Days: 3}))
