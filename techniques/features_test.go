@@ -206,6 +206,12 @@ func TestHabitsAreNamed(t *testing.T) {
 	assert.Regexp(t, `^(\S+, ){4}\S+ and 1 more$`, expected["six"])
 }
 
+func TestLocationIsDescribed(t *testing.T) {
+	assert.Equal(t, "AS64500, Bucharest, RO, hosting", Location{ASN: "AS64500", Country: "RO", City: "Bucharest", Hosting: true}.String())
+	assert.Equal(t, "RO", Location{Country: "RO"}.String())
+	assert.Equal(t, "unknown", Location{}.String())
+}
+
 func TestAccountOf(t *testing.T) {
 	assert.Equal(t, "111122223333", accountOf("arn:aws:iam::111122223333:role/a:b"))
 	assert.Equal(t, "111122223333", accountOf("arn:aws:iam::111122223333:r"))

@@ -2,6 +2,7 @@ package techniques
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -102,7 +103,8 @@ func TestKeyAgesKeepTheContract(t *testing.T) {
 	require.NoError(t, keyAges.NewCell().UnmarshalBinary(tooMany[:maxKeys*keyBytes]))
 	for name, bad := range map[string][]byte{
 		"short": want[:len(want)-1], "long": append(slices.Clone(want), 0), "too many": tooMany,
-		"twice the same": bytes.Repeat(want[:keyBytes], 2), "used before it was": slices.Concat(want[:8], want[12:16], want[8:12], want[16:]),
+		"twice the same": bytes.Repeat(want[:keyBytes], 2), "used before it was": slices.Concat(want[:8], []byte{0x7f, 0, 0, 0}, want[12:]),
+		"before all time":        slices.Concat(want[:12], binary.BigEndian.AppendUint64([]byte{0xff, 0xff, 0xff, 0xff}, ^uint64(24*60*60*1000-1))),
 		"a start on another day": slices.Concat(want[:16], make([]byte, 8)),
 	} {
 		t.Run(name, func(t *testing.T) { require.ErrorIs(t, keyAges.NewCell().UnmarshalBinary(bad), errKeys) })

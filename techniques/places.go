@@ -41,8 +41,7 @@ const (
 )
 
 func newPlaces(c *Config) *places {
-	known := func(e *event.Event) bool { return c.Locate != nil && direct(e) }
-	used := func(e *event.Event) bool { return known(e) && e.Succeeded() }
+	used := func(e *event.Event) bool { return direct(e) && e.Succeeded() }
 	return &places{
 		providers: baseline.FirstSeen("provider", func(e *event.Event) string {
 			if !used(e) {
@@ -57,11 +56,11 @@ func newPlaces(c *Config) *places {
 			return c.locate(e).Country
 		}, &baseline.FirstSeenOptions{Cap: 16}),
 		keys: ties("access key by provider", func(e *event.Event) tie {
-			if !known(e) || !attempted(e) || e.Identity.AccessKeyID == "" {
+			if !direct(e) || !attempted(e) {
 				return tie{}
 			}
 			at := c.locate(e)
-			if at.ASN == "" || at.City == "" {
+			if at.City == "" {
 				return tie{}
 			}
 			// The value is only compared, so it may be the event's memory.
@@ -72,7 +71,7 @@ func newPlaces(c *Config) *places {
 			return t
 		}, 8, 3, keyWindow),
 		services: baseline.Distinct("located service", func(e *event.Event) string {
-			if !known(e) || !attempted(e) || c.locate(e).ASN == "" {
+			if !direct(e) || !attempted(e) || c.locate(e).ASN == "" {
 				return ""
 			}
 			return service(e)
@@ -95,12 +94,12 @@ func newPlaces(c *Config) *places {
 }
 
 // newProvider reports whether an event's provider is surprising: new to a
-// principal whose providers are learnt and steady, and not the organisation's
+// principal whose providers are known and steady, and not the organisation's
 // own network. It is like [newNetwork], for principals whose networks change
-// within their providers.
+// within their providers and rules that wait until those are learnt.
 func newProvider(c *Config, p *detect.Pass) bool {
 	asn, n := c.locate(p.Event).ASN, c.places.providers.In(p)
-	return asn != "" && n.Known > 0 && !n.Established(asn) && steady(n) && !c.knownSource(p.Event) && mature(c.places.providers.Age(p))
+	return asn != "" && n.Known > 0 && !n.Established(asn) && steady(n) && !c.knownSource(p.Event)
 }
 
 // providerEvidence shows an event's provider against the principal's providers.
