@@ -17,11 +17,10 @@ var bucketReaders = baseline.FirstSeen("reader's account", readerAccount, &basel
 // or nobody. It is a reading of the foreign account's if a service made it for
 // that, since there is where the data went.
 func readerAccount(e *event.Event) string {
-	p := &e.Principal
-	if !e.Succeeded() || p.Kind == event.Service || p.Kind == event.Anonymous {
+	if !e.Succeeded() {
 		return ""
 	}
-	reader := p.AccountID
+	reader := e.Principal.AccountID // AWS and nobody have none
 	switch {
 	case e.Access == nil:
 		if reader == e.AccountID {
