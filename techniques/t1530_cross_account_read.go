@@ -17,11 +17,10 @@ var bucketReaders = baseline.FirstSeen("reader's account", readerAccount, &basel
 // or nobody. It is a reading of the foreign account's if a service made it for
 // that, since there is where the data went.
 func readerAccount(e *event.Event) string {
-	p := &e.Principal
-	if !e.Succeeded() || p.Kind == event.Service || p.Kind == event.Anonymous {
+	if !e.Succeeded() {
 		return ""
 	}
-	reader := p.AccountID
+	reader := e.Principal.AccountID // AWS and nobody have none
 	switch {
 	case e.Access == nil:
 		if reader == e.AccountID {
@@ -39,7 +38,7 @@ func crossAccountRead(c *Config) detect.Detector {
 	info := detect.Info{
 		Name: "cross-account-read",
 		Doc: "An object was read by another account, which is not the organisation's and never used to read the bucket. " +
-			"A bucket policy, an access point or a role's trust lets it in, on purpose or not. A sensitive bucket makes it high. " +
+			"A bucket policy, an access point or an access control list lets it in, on purpose or not. A sensitive bucket makes it high. " +
 			"CloudTrail tells whose the bucket is; a server access log does not, so that there the accounts in Config decide, and without them a new account is low. " +
 			"What is another account's is known at once if Config names accounts, and has to be learnt otherwise.",
 		Technique: "T1530",
