@@ -82,10 +82,13 @@ func (r recentTies) list(is func(*tieGroup, *tieValue) bool) []pastTie {
 	return list
 }
 
+// eventsOf returns the ids of ties' events, as far as they are kept.
 func eventsOf(list []pastTie) []string {
 	var ids []string
 	for _, t := range list {
-		ids = append(ids, t.eventID)
+		if t.eventID != "" {
+			ids = append(ids, t.eventID)
+		}
 	}
 	return ids
 }

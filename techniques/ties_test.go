@@ -2,6 +2,7 @@ package techniques
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -58,6 +59,8 @@ func TestTies(t *testing.T) {
 			"at the edge of the window":    {[]*event.Event{tied(0, "key", "as1", "berlin"), tied(30, "key", "as2", "bucharest")}, []string{"as1 berlin"}},
 			"beyond the window":            {[]*event.Event{tied(0, "key", "as1", "berlin"), tied(31, "key", "as2", "bucharest")}, nil},
 			"later, but here already":      {[]*event.Event{tied(9, "key", "as1", "berlin"), tied(0, "key", "as2", "bucharest")}, []string{"as1 berlin"}},
+			"the same group, later":        {[]*event.Event{tied(9, "key", "as1", "berlin"), tied(0, "key", "as1", "bucharest")}, nil},
+			"no value":                     {[]*event.Event{tied(0, "", "as1", "berlin"), tied(5, "", "as2", "bucharest")}, nil},
 			"an event that ties nothing":   {[]*event.Event{tied(0, "key", "as1", "berlin"), tied(5, "key", "", "bucharest")}, nil},
 			"oldest first": {[]*event.Event{tied(2, "key", "as1", "berlin"), tied(1, "key", "as3", "paris"), tied(5, "key", "as2", "bucharest")},
 				[]string{"as3 paris", "as1 berlin"}},
@@ -90,6 +93,20 @@ func TestTies(t *testing.T) {
 		assert.Equal(t, "x"+strings.Repeat("ü", 15), r.together()[0].label)
 		assert.Equal(t, strings.Repeat("ü", 16), r.together()[0].group)
 	})
+	t.Run("labels as long as can be, and longer ones", func(t *testing.T) {
+		most := strings.Repeat("x", maxTieLabel)
+		assert.Equal(t, most, tieLabel(most))
+		assert.Equal(t, most, tieLabel(most+"x"))
+		assert.Empty(t, tieLabel(strings.Repeat("\x80", maxTieLabel+1)), "no character begins there")
+	})
+	t.Run("ids that are no UUIDs are not kept", func(t *testing.T) {
+		e := tied(0, "a", "as1", "1")
+		e.ID = "1"
+		assert.Empty(t, eventsOf(recent(t, e).together()))
+	})
+	t.Run("what ties nothing takes no room", func(t *testing.T) {
+		assert.Empty(t, recent(t, tied(0, "key", "", "x"), tied(0, "", "as1", "x")).cell.groups)
+	})
 	t.Run("seeing the same again costs no memory", func(t *testing.T) {
 		c := ties("test", func(*event.Event) tie { return tie{"as1", "key", "berlin"} }, 4, 3, time.Hour).NewCell()
 		e := tied(0, "key", "as1", "berlin")
@@ -120,16 +137,31 @@ func TestTiesShuffled(t *testing.T) {
 		require.NoError(t, err)
 		return b
 	}
-	var events []*event.Event
-	for i := range 60 {
-		events = append(events, tied(i/2, fmt.Sprint("key", i%7), fmt.Sprint("as", i%4), fmt.Sprint("city", i)))
+	events := func(n int, event func(int) *event.Event) (list []*event.Event) {
+		for i := range n {
+			list = append(list, event(i))
+		}
+		return list
 	}
-	want := encode(events)
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 50 {
-		shuffled := slices.Clone(events)
-		rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		require.Equal(t, want, encode(shuffled))
+	for name, events := range map[string][]*event.Event{
+		"more values than are kept": events(60, func(i int) *event.Event {
+			return tied(i/2, fmt.Sprint("key", i%7), fmt.Sprint("as", i%4), fmt.Sprint("city", i))
+		}),
+		"more values than are kept, at once": events(6, func(i int) *event.Event { return tied(0, fmt.Sprint("key", i), "as", "city") }),
+		"more groups than are kept":          events(6, func(i int) *event.Event { return tied(i, "key", fmt.Sprint("as", i), "city") }),
+		"more groups than are kept, at once": events(6, func(i int) *event.Event { return tied(i%2, "key", fmt.Sprint("as", i), "city") }),
+		"one value with many labels, at once": events(12, func(i int) *event.Event {
+			return tied(i%2, "key", "as", fmt.Sprint("city", i))
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := encode(events)
+			for range 50 {
+				rng.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+				require.Equal(t, want, encode(events))
+			}
+		})
 	}
 }
 
@@ -141,13 +173,37 @@ func TestTiesRecord(t *testing.T) {
 	require.NoError(t, again.UnmarshalBinary(b))
 	assert.Equal(t, r.cell.groups, again.groups)
 
+	// changed encodes what no cell holds.
+	changed := func(change func(groups []tieGroup)) []byte {
+		c := &tiesCell{groups: slices.Clone(r.cell.groups)}
+		for i := range c.groups {
+			c.groups[i].values = slices.Clone(c.groups[i].values)
+		}
+		change(c.groups)
+		b, err := c.AppendBinary(nil)
+		require.NoError(t, err)
+		return b
+	}
+	two := slices.IndexFunc(r.cell.groups, func(g tieGroup) bool { return len(g.values) == 2 })
 	none := make([]byte, 0)
 	for name, bad := range map[string][]byte{
-		"none":            none,
-		"short":           b[:len(b)-1],
-		"long":            append(slices.Clone(b), 0),
-		"too many groups": append([]byte{5}, b[1:]...),
-		"an empty group":  append([]byte{1, 0, 0, 0, 0, 0, 0, 0, 1, 0}, 0),
+		"none":                none,
+		"short":               b[:len(b)-1],
+		"long":                append(slices.Clone(b), 0),
+		"too many groups":     append([]byte{5}, b[1:]...),
+		"groups out of order": changed(func(groups []tieGroup) { slices.Reverse(groups) }),
+		"a group twice":       changed(func(groups []tieGroup) { groups[1] = groups[0] }),
+		"values out of order": changed(func(groups []tieGroup) { slices.Reverse(groups[two].values) }),
+		"a value twice":       changed(func(groups []tieGroup) { groups[two].values[1] = groups[two].values[0] }),
+		"before all time":     changed(func(groups []tieGroup) { groups[0].values[0].millis = -1 }),
+		"a label too long":    changed(func(groups []tieGroup) { groups[0].label = strings.Repeat("x", maxTieLabel+1) }),
+		"too many values": changed(func(groups []tieGroup) {
+			for i := range uint64(4) {
+				groups[0].values = append(groups[0].values, tieValue{hash: math.MaxUint64 - 3 + i})
+			}
+			groups[0].values = groups[0].values[len(groups[0].values)-4:]
+		}),
+		"an empty group": append([]byte{1, 0, 0, 0, 0, 0, 0, 0, 1, 0}, 0),
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.ErrorIs(t, again.UnmarshalBinary(bad), errTies)

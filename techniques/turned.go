@@ -75,10 +75,7 @@ func (o *outcomeTimes) first(low int64) (granule int64, ok bool) {
 	if keep <= 0 {
 		return 0, false
 	}
-	b := o.bits
-	if keep < 64 {
-		b &= 1<<keep - 1
-	}
+	b := o.bits & (1<<keep - 1) // all of them for 64 and more
 	return o.last - int64(63-bits.LeadingZeros64(b)), true
 }
 
@@ -120,11 +117,10 @@ func addOutcome(list []outcomeTimes, cap int, hash uint64, granule int64) []outc
 		return slices.Insert(list, i, outcomeTimes{hash: hash, last: granule, bits: 1})
 	}
 	o := &list[i]
-	switch ahead := granule - o.last; {
-	case ahead > 0:
+	if ahead := granule - o.last; ahead > 0 {
 		o.last, o.bits = granule, o.bits<<ahead|1
-	case ahead > -64:
-		o.bits |= 1 << -ahead
+	} else {
+		o.bits |= 1 << -ahead // nothing if it is too long ago
 	}
 	return list
 }
@@ -148,11 +144,11 @@ func (c *turnedCell) AppendBinary(b []byte) ([]byte, error) {
 var errTurned = errors.New("techniques: malformed outcomes")
 
 func (c *turnedCell) UnmarshalBinary(data []byte) error {
-	if len(data) == 0 || len(data)%outcomeBytes != 1 {
+	if len(data)%outcomeBytes != 1 {
 		return errTurned
 	}
 	n, rest := int(data[0]), data[1:]
-	all := make([]outcomeTimes, 0, min(len(rest)/outcomeBytes, 2*c.cap))
+	all := make([]outcomeTimes, 0, len(rest)/outcomeBytes)
 	for chunk := range slices.Chunk(rest, outcomeBytes) {
 		o := outcomeTimes{
 			hash: binary.BigEndian.Uint64(chunk),
@@ -160,7 +156,7 @@ func (c *turnedCell) UnmarshalBinary(data []byte) error {
 			bits: binary.BigEndian.Uint64(chunk[16:]),
 		}
 		i := len(all)
-		if i == cap(all) || o.bits&1 == 0 || o.last < -maxTurnGranule || o.last > maxTurnGranule ||
+		if o.bits&1 == 0 || o.last < -maxTurnGranule || o.last > maxTurnGranule ||
 			i > 0 && i != n && o.hash <= all[i-1].hash {
 			return errTurned
 		}

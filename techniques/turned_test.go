@@ -2,6 +2,7 @@ package techniques
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -45,6 +46,10 @@ func TestTurned(t *testing.T) {
 		{"more than an hour later", []*event.Event{no(0), yes(63)}, 63, false},
 		{"the refusal comes late", []*event.Event{yes(14), no(0)}, 0, true},
 		{"allowed, then refused", []*event.Event{yes(0), no(20)}, 20, false},
+		{"allowed, and refused a granule later", []*event.Event{yes(0), no(1.5)}, 1.5, false},
+		{"a granule more than an hour later", []*event.Event{no(0), yes(61.5)}, 61.5, false},
+		{"allowed between two refusals of which the first is too old", []*event.Event{no(0), yes(20), no(50)}, 75, false},
+		{"refused, then failed otherwise", []*event.Event{no(0), {Time: dayOne, UserAgent: "v", ErrorCode: "ThrottlingException"}}, 2, false},
 		{"both at once", []*event.Event{yes(0), no(0)}, 0, true},
 		{"refused again and again", []*event.Event{no(0), no(50), no(100), yes(110)}, 110, true},
 		{"failed otherwise, then allowed", []*event.Event{{Time: dayOne, UserAgent: "v", ErrorCode: "ThrottlingException"}, yes(2)}, 2, false},
@@ -65,6 +70,13 @@ func TestTurned(t *testing.T) {
 	}
 }
 
+func TestTurnedKeepsNoEmptyValues(t *testing.T) {
+	c := turnedTest.NewCell().(*turnedCell)
+	e := outcomeOf("", 0, true)
+	c.Fold(e, e.Time)
+	assert.Empty(t, c.refused)
+}
+
 func TestTurnedIsAFeature(t *testing.T) {
 	var events []*event.Event
 	for i := range 400 { // of twelve values
@@ -73,6 +85,35 @@ func TestTurnedIsAFeature(t *testing.T) {
 		events = append(events, e)
 	}
 	baselinetest.Feature(t, turnedTest, events)
+}
+
+// The order of arrival leaves no trace, even where not all is kept.
+func TestTurnedShuffled(t *testing.T) {
+	encode := func(events []*event.Event) []byte {
+		c := turnedTest.NewCell()
+		for _, e := range events {
+			c.Fold(e, e.Time)
+		}
+		b, err := c.AppendBinary(nil)
+		require.NoError(t, err)
+		return b
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, minutes := range []float64{0, 1.5} {
+		var events []*event.Event
+		for i := range 18 { // of which twelve are kept
+			events = append(events, outcomeOf(fmt.Sprint("v", i), minutes*float64(i%9), true))
+		}
+		want := encode(events)
+		for range 50 {
+			rng.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+			require.Equal(t, want, encode(events))
+		}
+	}
+	long := []*event.Event{outcomeOf("v", 0, true), outcomeOf("v", 94.5, true), outcomeOf("v", 96, true)}
+	want := encode(long)
+	slices.Reverse(long)
+	require.Equal(t, want, encode(long))
 }
 
 func TestTurnedRecord(t *testing.T) {
@@ -84,7 +125,31 @@ func TestTurnedRecord(t *testing.T) {
 	require.NoError(t, err)
 	again := turnedTest.NewCell()
 	require.NoError(t, again.UnmarshalBinary(b))
+	// record encodes values with hashes from 1 on, as no cell holds them.
+	record := func(refused, allowed int, change func(*outcomeTimes)) []byte {
+		c := &turnedCell{}
+		for i := range max(refused, allowed) {
+			o := outcomeTimes{hash: uint64(i + 1), bits: 1}
+			change(&o)
+			if i < refused {
+				c.refused = append(c.refused, o)
+			}
+			if i < allowed {
+				c.allowed = append(c.allowed, o)
+			}
+		}
+		b, err := c.AppendBinary(nil)
+		require.NoError(t, err)
+		return b
+	}
+	asItIs := func(*outcomeTimes) {}
+	require.NoError(t, turnedTest.NewCell().UnmarshalBinary(record(12, 12, asItIs)))
 	for name, bad := range map[string][]byte{
+		"too many refused":   record(13, 0, asItIs),
+		"too many allowed":   record(0, 13, asItIs),
+		"not in the last":    record(1, 0, func(o *outcomeTimes) { o.bits = 2 }),
+		"before all time":    record(1, 0, func(o *outcomeTimes) { o.last = -maxTurnGranule - 1 }),
+		"after all time":     record(1, 0, func(o *outcomeTimes) { o.last = maxTurnGranule + 1 }),
 		"empty":              {},
 		"short":              b[:len(b)-1],
 		"long":               append(slices.Clone(b), 0),
