@@ -37,7 +37,8 @@ func newDistinct(name string, vs values, cap int, window time.Duration) *Of[Wind
 		serial:   nextSerial(),
 		id:       fmt.Sprintf("distinct/1 %s cap=%d window=%v", name, cap, window),
 		maxBytes: 2 + cap*maxItemBytes,
-		newCell:  func() Cell { return &distinctCell{grid: g, cap: cap, values: vs} },
+		newCell:  func() Cell { return &distinctCell{grid: g, cap: cap, note: vs.note} },
+		note:     vs.note,
 		answer:   func(c Cell, v *View) Window { return c.(*distinctCell).answer(v) },
 	}
 }
@@ -137,28 +138,22 @@ type item struct {
 const maxItemBytes = 8 + binary.MaxVarintLen64 + binary.MaxVarintLen64 + maxEventIDBytes + 1 + maxLabel
 
 type distinctCell struct {
-	grid   grid
-	cap    int
-	values values
-	items  []item // sorted by hash
-
-	last       Window // the answer to the last view, see firstSeenCell
-	lastSerial uint64
-	shared     bool // by many profiles that have no cell yet, so nothing is kept
+	grid  grid
+	cap   int
+	note  noter
+	items []item // sorted by hash
 }
 
-func (c *distinctCell) Fold(e *event.Event, now time.Time) {
-	if c.values.each == nil { // the common case, without a closure
-		if s := c.values.one(e); s != "" {
-			c.fold(s, e)
-		}
-		return
+func (c *distinctCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
+
+func (c *distinctCell) take(n *note, s *Scratch, e *event.Event) {
+	for _, v := range n.values {
+		c.fold(v, s.id, e.Time)
 	}
-	c.values.visit(e, func(s string) { c.fold(s, e) })
 }
 
-func (c *distinctCell) fold(value string, e *event.Event) {
-	h, millis := Hash(value), e.Time.UnixMilli()
+func (c *distinctCell) fold(v value, id eventID, t time.Time) {
+	h, millis := v.hash, t.UnixMilli()
 	i, found := c.find(h)
 	if !found {
 		if len(c.items) >= c.cap {
@@ -174,14 +169,14 @@ func (c *distinctCell) fold(value string, e *event.Event) {
 			c.items = slices.Delete(c.items, oldest, oldest+1)
 			i, _ = c.find(h)
 		}
-		c.items = slices.Insert(c.items, i, item{hash: h, label: label(value)})
+		c.items = slices.Insert(c.items, i, item{hash: h, label: label(v.text)})
 	}
 	it := &c.items[i]
 	fresh := it.trace.bits == 0
-	it.trace.add(c.grid.of(e.Time))
+	it.trace.add(c.grid.of(t))
 	// The later event names the value; of two at one instant the greater id,
 	// so that their order leaves no trace.
-	if id := newEventID(e.ID); fresh || millis > it.millis || millis == it.millis && it.id.less(id) {
+	if fresh || millis > it.millis || millis == it.millis && it.id.less(id) {
 		it.millis, it.id = millis, id
 	}
 }
@@ -200,18 +195,15 @@ func (c *distinctCell) find(h uint64) (int, bool) {
 }
 
 func (c *distinctCell) answer(v *View) Window {
-	if c.shared {
-		return c.answerAnew(v)
+	n := v.noted(c.note)
+	if n.answered != v.serial {
+		n.window, n.answered = c.best(v), v.serial
 	}
-	if v.serial != c.lastSerial {
-		c.last, c.lastSerial = c.answerAnew(v), v.serial
-	}
-	return c.last
+	return n.window
 }
 
-func (c *distinctCell) share() { c.shared = true }
-
-func (c *distinctCell) answerAnew(v *View) Window {
+// best is the best window around the event.
+func (c *distinctCell) best(v *View) Window {
 	at := c.grid.of(v.Event.Time)
 	newest := at
 	for i := range c.items {

@@ -70,7 +70,8 @@ func newFirstSeen(name string, vs values, o *FirstSeenOptions) *Of[Novelty] {
 		serial:   nextSerial(),
 		id:       fmt.Sprintf("first-seen/3 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
 		maxBytes: 2 + d.Cap*maxSeenBytes + 2*binary.MaxVarintLen32,
-		newCell:  func() Cell { return &firstSeenCell{options: d, values: vs} },
+		newCell:  func() Cell { return &firstSeenCell{options: &d, note: vs.note} },
+		note:     vs.note,
 		answer:   func(c Cell, v *View) Novelty { return c.(*firstSeenCell).answer(v) },
 	}
 }
@@ -96,13 +97,18 @@ type Novelty struct {
 	// new values, each of them new, to raise it to a half.
 	Unseen float64
 
-	cell *firstSeenCell
-	at   moment
+	cell  *firstSeenCell
+	at    moment
+	value value // Value
+	known bool  // not New
 }
 
 // Established reports whether another value is normal for the key, as of the
 // event.
 func (n Novelty) Established(value string) bool {
+	if value == n.value.text && value != "" {
+		return n.known
+	}
 	return n.knows(Hash(value))
 }
 
@@ -130,28 +136,6 @@ func (n Novelty) Examples(max int) []string {
 		labels = append(labels, s.label)
 	}
 	return labels
-}
-
-// values extracts what a feature remembers: one of its fields is set.
-type values struct {
-	one  func(*event.Event) string
-	each func(*event.Event) iter.Seq[string]
-}
-
-func (vs values) visit(e *event.Event, visit func(string)) {
-	if vs.each == nil {
-		if s := vs.one(e); s != "" {
-			visit(s)
-		}
-		return
-	}
-	if seq := vs.each(e); seq != nil {
-		for s := range seq {
-			if s != "" {
-				visit(s)
-			}
-		}
-	}
 }
 
 // A seen is one remembered value.
@@ -216,34 +200,26 @@ func (s *seen) established(m moment) bool {
 }
 
 type firstSeenCell struct {
-	options FirstSeenOptions
-	values  values
+	options *FirstSeenOptions
+	note    noter
 	entries []seen // sorted by hash
 	// lost has the days of values that were seen on one day only and had to
 	// make way for others, so that a key with more new values than room is
 	// still known to show them. Only last and days are in use.
 	lost seen
-
-	// Many rules ask the same of one view. The answer to the last one is kept:
-	// memory for speed, no state.
-	last       Novelty
-	lastSerial uint64
-	shared     bool // by many profiles that have no cell yet, so nothing is kept
 }
 
-func (c *firstSeenCell) Fold(e *event.Event, now time.Time) {
-	if c.values.each == nil { // the common case, without a closure
-		if s := c.values.one(e); s != "" {
-			c.fold(s, e.Time)
-		}
-		return
+func (c *firstSeenCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
+
+func (c *firstSeenCell) take(n *note, _ *Scratch, e *event.Event) {
+	day, settled := dayOf(e.Time), settledDay(e.Time)
+	for _, v := range n.values {
+		c.fold(v, day, settled)
 	}
-	c.values.visit(e, func(s string) { c.fold(s, e.Time) })
 }
 
-func (c *firstSeenCell) fold(value string, t time.Time) {
-	day, settled := dayOf(t), settledDay(t)
-	h := Hash(value)
+func (c *firstSeenCell) fold(v value, day, settled int32) {
+	h := v.hash
 	i, found := slices.BinarySearchFunc(c.entries, h, func(s seen, h uint64) int { return cmp.Compare(s.hash, h) })
 	if found && c.expired(&c.entries[i], day) {
 		c.entries[i] = seen{hash: h, first: day, last: day, days: 1, verdict: c.entries[i].verdict, label: c.entries[i].label}
@@ -259,7 +235,7 @@ func (c *firstSeenCell) fold(value string, t time.Time) {
 		}
 		return
 	}
-	c.insert(i, seen{hash: h, first: day, last: day, days: 1, label: label(value)}, day)
+	c.insert(i, seen{hash: h, first: day, last: day, days: 1, label: label(v.text)}, day)
 }
 
 // insert puts a new entry at its place, if need be instead of one that matters
@@ -292,7 +268,6 @@ func (c *firstSeenCell) lose(s *seen) {
 // decide keeps a verdict about a value that was seen on a day; false if there
 // are too many verdicts to keep another.
 func (c *firstSeenCell) decide(hash uint64, label string, day int32, verdict Verdict) bool {
-	c.lastSerial = 0
 	judged := 0
 	for i := range c.entries {
 		if c.entries[i].verdict != Undecided {
@@ -375,30 +350,11 @@ func (c *firstSeenCell) find(h uint64) int {
 }
 
 func (c *firstSeenCell) answer(v *View) Novelty {
-	if c.shared {
-		return c.answerAnew(v)
+	n := v.noted(c.note)
+	if n.answered != v.serial {
+		n.novelty, n.answered = c.judge(v, n.values), v.serial
 	}
-	if v.serial != c.lastSerial {
-		c.last, c.lastSerial = c.answerAnew(v), v.serial
-	}
-	return c.last
-}
-
-func (c *firstSeenCell) share() { c.shared = true }
-
-func (c *firstSeenCell) answerAnew(v *View) Novelty {
-	n := Novelty{cell: c, at: moment{
-		settled:    v.settled(),
-		learnUntil: dayOf(v.since) + int32(c.options.Learn/Day),
-	}}
-	c.survey(&n, v.today())
-	if c.values.each == nil { // the common case, without a closure
-		if value := c.values.one(v.Event); value != "" {
-			n = c.judge(n, value)
-		}
-		return n
-	}
-	return c.judgeEach(n, v.Event)
+	return n.novelty
 }
 
 // survey sets what an answer says about all values.
@@ -424,23 +380,26 @@ func (c *firstSeenCell) survey(n *Novelty, today int32) {
 	n.Unseen = float64(bits.OnesCount32(fresh)) / float64(bits.OnesCount32(days)+assumed)
 }
 
-func (c *firstSeenCell) judgeEach(n Novelty, e *event.Event) Novelty {
-	c.values.visit(e, func(value string) { n = c.judge(n, value) })
-	return n
-}
-
-// judge makes an answer about a further value of the event.
-func (c *firstSeenCell) judge(n Novelty, value string) Novelty {
-	if n.New || n.Value == value {
-		return n
-	}
-	isNew, days := true, 0
-	if i := c.find(Hash(value)); i >= 0 {
-		isNew = !c.entries[i].established(n.at)
-		days = bits.OnesCount32(c.entries[i].settledDays(n.at.settled))
-	}
-	if n.Value == "" || isNew {
-		n.Value, n.New, n.Days = value, isNew, days
+// judge answers about the values of an event.
+func (c *firstSeenCell) judge(v *View, values []value) Novelty {
+	n := Novelty{cell: c, at: moment{
+		settled:    v.settled(),
+		learnUntil: dayOf(v.since()) + int32(c.options.Learn/Day),
+	}}
+	c.survey(&n, v.today())
+	for _, v := range values {
+		isNew, days := true, 0
+		if i := c.find(v.hash); i >= 0 {
+			isNew = !c.entries[i].established(n.at)
+			days = bits.OnesCount32(c.entries[i].settledDays(n.at.settled))
+		}
+		if n.Value == "" || isNew {
+			n.Value, n.New, n.Days = v.text, isNew, days
+			n.value, n.known = v, !isNew
+		}
+		if isNew {
+			break
+		}
 	}
 	return n
 }
@@ -499,6 +458,6 @@ func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
 	if err := r.Close(); err != nil {
 		return err
 	}
-	c.entries, c.lost, c.lastSerial = entries, lost, 0
+	c.entries, c.lost = entries, lost
 	return nil
 }

@@ -34,6 +34,7 @@ type Layout struct {
 	serials  []serialSlot // the slots of features made here, a hash table by serial
 	index    *event.Index
 	empty    []Cell // what a feature answers from before its cell exists
+	noters   []noter
 	maxBytes int
 }
 
@@ -65,11 +66,12 @@ func NewLayout(lateness time.Duration, features ...Feature) (*Layout, error) {
 		byID[id] = f.ID()
 		l.slots[f] = i
 		l.ids = append(l.ids, id)
-		empty := f.NewCell()
-		if c, ok := empty.(interface{ share() }); ok {
-			c.share()
+		l.empty = append(l.empty, f.NewCell())
+		var note noter
+		if f, ok := f.(interface{ noter() noter }); ok {
+			note = f.noter()
 		}
-		l.empty = append(l.empty, empty)
+		l.noters = append(l.noters, note)
 		l.maxBytes += maxSlotBytes + f.MaxBytes()
 		if s, ok := f.(interface{ Events() []string }); ok {
 			patterns[i] = s.Events()

@@ -26,15 +26,14 @@ const (
 // A Profile is what is remembered about one key: a cell for each feature of
 // its layout, and the key's own clock. One goroutine at a time may use it.
 type Profile struct {
-	layout *Layout
-	clock  int64 // latest event time, Unix milliseconds
-	first  int64 // earliest event time
-	events int64
-	days   trace // days with events
-	recent []recentID
-	slots  []slot
-	seen   View
-	views  uint64
+	layout  *Layout
+	clock   int64 // latest event time, Unix milliseconds
+	first   int64 // earliest event time
+	events  int64
+	days    trace // days with events
+	recent  []recentID
+	slots   []slot
+	scratch *Scratch
 }
 
 // A slot holds one feature's cell, nil until an event concerns it.
@@ -87,6 +86,17 @@ func (p *Profile) First() time.Time {
 //
 // Duplicates are known by the last 512 event ids within the allowed lateness.
 func (p *Profile) Fold(e *event.Event) Outcome {
+	if p.scratch == nil {
+		p.scratch = new(Scratch)
+	}
+	return p.FoldIn(p.scratch, e)
+}
+
+// FoldIn is Fold with a scratch that other profiles use, too: a view is valid
+// until the next of them folds an event.
+func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
+	p.scratch = scratch
+	scratch.folded = nil
 	id, millis := hashID(e.ID), e.Time.UnixMilli()
 	for i := range p.recent {
 		if p.recent[i].hash == id {
@@ -112,13 +122,27 @@ func (p *Profile) Fold(e *event.Event) Outcome {
 	}
 	p.events++
 
+	scratch.begin(len(p.slots))
+	scratch.id = newEventID(e.ID)
+	scratch.profile, scratch.folded = p, e
 	now := time.UnixMilli(p.clock).UTC()
 	for _, i := range p.layout.index.Lookup(e) {
+		n := &scratch.notes[i]
+		if note := p.layout.noters[i]; note != nil {
+			n.serial = scratch.serial
+			if !note(e, n, scratch) {
+				continue
+			}
+		}
 		s := &p.slots[i]
 		if s.cell == nil {
 			s.cell = p.layout.features[i].NewCell()
 		}
-		s.cell.Fold(e, now)
+		if c, ok := s.cell.(taker); ok {
+			c.take(n, scratch, e)
+		} else {
+			s.cell.Fold(e, now)
+		}
 	}
 	return Evaluated
 }
@@ -151,9 +175,16 @@ func (p *Profile) forget() {
 // View returns the profile's view of an event that it has just folded, valid
 // until the next call of Fold or View.
 func (p *Profile) View(e *event.Event) *View {
-	p.views++
-	p.seen = View{Event: e, profile: p, serial: p.views}
-	return &p.seen
+	if p.scratch == nil {
+		p.scratch = new(Scratch)
+	}
+	s := p.scratch
+	if s.profile != p || s.folded != e {
+		s.begin(len(p.slots))
+		s.profile, s.folded = nil, nil
+	}
+	s.view = View{Event: e, profile: p, scratch: s, serial: s.serial}
+	return &s.view
 }
 
 // Cell returns a feature's cell, for engines that keep state of their own in

@@ -72,7 +72,7 @@ func (f *Of[A]) unusual(v Viewer, windows []Window) []Unusual {
 		}
 	}
 	if n.Value != "" {
-		add(Hash(n.Value), label(n.Value))
+		add(n.value.hash, label(n.Value))
 	}
 	for _, w := range windows {
 		for _, it := range w.items() {

@@ -335,7 +335,7 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 		if detecting {
 			outcome = s.step.detect(s.engine.set.groups[t.group], t.key, entry.profile, t.e)
 		} else {
-			outcome = entry.profile.Fold(t.e)
+			_, outcome = s.step.fold(entry.profile, t.e)
 		}
 		switch outcome {
 		case baseline.Evaluated:

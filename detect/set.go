@@ -266,11 +266,20 @@ type step struct {
 	emit func(Finding)
 	pass Pass
 	err  error // the first panic
+
+	memo    event.Memo
+	scratch baseline.Scratch
+}
+
+// fold folds an event, and returns it as the rules are to see it.
+func (st *step) fold(p *baseline.Profile, e *event.Event) (*event.Event, baseline.Outcome) {
+	e = st.memo.Hold(e)
+	return e, p.FoldIn(&st.scratch, e)
 }
 
 // detect folds an event and runs the rules that want it.
 func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event) baseline.Outcome {
-	outcome := p.Fold(e)
+	e, outcome := st.fold(p, e)
 	if outcome != baseline.Evaluated {
 		return outcome
 	}
@@ -303,7 +312,11 @@ func (st *step) open(g *group, key string, p *baseline.Profile, e *event.Event) 
 }
 
 // close lets go of the event.
-func (st *step) close() { st.pass = Pass{checks: st.pass.checks[:0]} }
+func (st *step) close() {
+	st.pass = Pass{checks: st.pass.checks[:0]}
+	st.memo.Drop()
+	st.scratch.Clear()
+}
 
 func (st *step) run(r *rule) {
 	st.pass.rule, st.pass.checks, st.pass.about = r, st.pass.checks[:0], event.Principal{}

@@ -7,6 +7,7 @@ import "strings"
 // the record's text, and what the fields need beside it.
 func (e *Event) Clone() *Event {
 	c := *e
+	c.memo = nil
 	c.Text = strings.Clone(e.Text)
 	t := textOwner(c.Text)
 	for _, s := range [...]*string{

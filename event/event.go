@@ -114,6 +114,8 @@ type Event struct {
 	// Text is the whole record as it was read: a JSON object, or the line of an
 	// access log.
 	Text string
+
+	memo *Memo // that holds the event, see [Memo.Hold]
 }
 
 // Identity is a CloudTrail userIdentity element.
@@ -224,10 +226,10 @@ func (e *Event) Resources() iter.Seq[Resource] {
 }
 
 // Bucket returns the bucket that an S3 request names, or "".
-func (e *Event) Bucket() string { return e.Request.At("bucketName").Text() }
+func (e *Event) Bucket() string { return bucket.Of(e) }
 
 // ObjectKey returns the object key that an S3 request names, or "".
-func (e *Event) ObjectKey() string { return e.Request.At("key").Text() }
+func (e *Event) ObjectKey() string { return objectKey.Of(e) }
 
 // BytesOut returns the number of bytes that an S3 request sent to the caller.
 // CloudTrail writes it as a float in data events.

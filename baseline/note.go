@@ -1,0 +1,118 @@
+package baseline
+
+import (
+	"iter"
+
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// A note is what a feature takes from an event. It is made once for the cell
+// that folds it and for all rules that ask about it.
+type note struct {
+	serial uint64  // of the event's view, see [Scratch]
+	values []value // of features that remember values
+	amount int64   // of those that add up
+
+	// The answer about the event: rules ask the same again.
+	answered uint64
+	novelty  Novelty
+	window   Window
+}
+
+// A value is a value of an event with its hash.
+type value struct {
+	text string
+	hash uint64
+}
+
+// A Scratch is where profiles work out what their features make of an event.
+// Many profiles may share one, if one goroutine has them all; see
+// [Profile.FoldIn]. The zero value is ready for use. It holds no state: only
+// what follows from the event in view, and the view's answers.
+type Scratch struct {
+	serial  uint64 // of the last view
+	view    View
+	profile *Profile     // that has folded an event last
+	folded  *event.Event // by it
+	notes   []note       // by slot
+	hashes  []value
+	id      eventID // of the event folded
+}
+
+// Clear lets go of the event and of what was answered about it.
+func (s *Scratch) Clear() {
+	s.view, s.profile, s.folded = View{}, nil, nil
+	for i := range s.notes {
+		n := &s.notes[i]
+		clear(n.values[:cap(n.values)])
+		n.novelty, n.window = Novelty{}, Window{}
+	}
+	clear(s.hashes[:cap(s.hashes)])
+}
+
+// begin makes everything noted so far void.
+func (s *Scratch) begin(slots int) {
+	s.serial++
+	s.hashes = s.hashes[:0]
+	if len(s.notes) < slots {
+		s.notes = append(s.notes, make([]note, slots-len(s.notes))...)
+	}
+}
+
+// maxHashes is the number of an event's values whose hashes are kept.
+const maxHashes = 16
+
+// hash is [Hash] for the event's values, several of which are the same text.
+func (s *Scratch) hash(text string) uint64 {
+	for i := range s.hashes {
+		if s.hashes[i].text == text {
+			return s.hashes[i].hash
+		}
+	}
+	h := Hash(text)
+	if len(s.hashes) < maxHashes {
+		s.hashes = append(s.hashes, value{text, h})
+	}
+	return h
+}
+
+// A noter makes the note of an event, and returns whether there is anything for
+// a cell to take. Features of [Custom] have none.
+type noter func(*event.Event, *note, *Scratch) bool
+
+// A taker is a cell that folds notes.
+type taker interface {
+	take(n *note, s *Scratch, e *event.Event)
+}
+
+// fold is Fold of a taker.
+func fold(c taker, notes noter, e *event.Event) {
+	var n note
+	var s Scratch
+	s.id = newEventID(e.ID)
+	if notes(e, &n, &s) {
+		c.take(&n, &s, e)
+	}
+}
+
+// values extracts what a feature remembers: one of its fields is set.
+type values struct {
+	one  func(*event.Event) string
+	each func(*event.Event) iter.Seq[string]
+}
+
+func (vs values) note(e *event.Event, n *note, s *Scratch) bool {
+	n.values = n.values[:0]
+	if vs.each == nil {
+		if text := vs.one(e); text != "" {
+			n.values = append(n.values, value{text, s.hash(text)})
+		}
+	} else if seq := vs.each(e); seq != nil {
+		for text := range seq {
+			if text != "" {
+				n.values = append(n.values, value{text, s.hash(text)})
+			}
+		}
+	}
+	return len(n.values) > 0
+}
