@@ -267,6 +267,7 @@ type step struct {
 	pass Pass
 	err  error // the first panic
 
+	firsts  bool // see Pass
 	memo    event.Memo
 	scratch baseline.Scratch
 }
@@ -308,6 +309,7 @@ func (st *step) open(g *group, key string, p *baseline.Profile, e *event.Event) 
 		emit:     st.emit,
 		suppress: st.set.suppressions,
 		checks:   st.pass.checks,
+		firsts:   st.firsts,
 	}
 }
 
