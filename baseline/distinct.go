@@ -1,10 +1,11 @@
 package baseline
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"iter"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -17,20 +18,21 @@ import (
 // slides in steps of a sixteenth of its length, or a little more when it is
 // shorter than ten minutes, and never spans more than its length.
 //
-// cap, from 2 to 1024, is the number of values remembered, the most recent
+// cap, from 2 to 256, is the number of values remembered, the most recent
 // ones; the count never exceeds it. Make it twice the threshold that matters,
 // so that a burst stays exact while events come out of order.
 func Distinct(name string, value func(*event.Event) string, cap int, window time.Duration) *Of[Window] {
 	return newDistinct(name, values{one: value}, cap, window)
 }
 
-// DistinctEach is [Distinct] for events that carry several values at once.
-func DistinctEach(name string, each func(*event.Event) iter.Seq[string], cap int, window time.Duration) *Of[Window] {
+// DistinctEach is [Distinct] for events that carry several values at once, which
+// each appends to a list.
+func DistinctEach(name string, each func([]string, *event.Event) []string, cap int, window time.Duration) *Of[Window] {
 	return newDistinct(name, values{each: each}, cap, window)
 }
 
 func newDistinct(name string, vs values, cap int, window time.Duration) *Of[Window] {
-	cap = clamp(cap, 2, 1024)
+	cap = clamp(cap, 2, maxItems)
 	window = clamp(window, time.Minute, 30*Day)
 	g := newGrid(window)
 	return &Of[Window]{
@@ -49,9 +51,8 @@ type Window struct {
 	// Count is the number of different values.
 	Count int
 
-	cell      *distinctCell
-	low, high int64 // granules
-	except    []Known
+	cell *distinctCell
+	in   [maxItems / 64]uint64 // bit i: item i
 }
 
 // Known is an answer that knows values: a [Novelty], those that are
@@ -64,16 +65,34 @@ type Known interface {
 // knows. It compares whole values, so their features must remember the same
 // ones.
 func (w Window) Except(known ...Known) Window {
-	w.except = append(slices.Clip(w.except), known...)
-	w.Count = 0
-	if w.cell != nil {
-		for i := range w.cell.items {
-			if w.has(&w.cell.items[i]) {
-				w.Count++
+	for i, word := range w.in {
+		for ; word != 0; word &= word - 1 {
+			bit := bits.TrailingZeros64(word)
+			if knownTo(known, w.cell.items[64*i+bit].hash) {
+				w.in[i] &^= 1 << bit
+				w.Count--
 			}
 		}
 	}
 	return w
+}
+
+// knownTo calls no method of the interface: so that it costs no allocation to
+// make one.
+func knownTo(known []Known, hash uint64) bool {
+	for _, k := range known {
+		switch k := k.(type) {
+		case Novelty:
+			if k.knows(hash) {
+				return true
+			}
+		case Window:
+			if k.knows(hash) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Contains reports whether a value is in the window.
@@ -84,12 +103,7 @@ func (w Window) knows(hash uint64) bool {
 		return false
 	}
 	i, found := w.cell.find(hash)
-	return found && w.has(&w.cell.items[i])
-}
-
-func (w Window) has(it *item) bool {
-	return it.trace.within(w.low, w.high) != 0 &&
-		!slices.ContainsFunc(w.except, func(k Known) bool { return k.knows(it.hash) })
+	return found && w.in[i/64]>>(i%64)&1 != 0
 }
 
 // Values returns the window's values, oldest first. Long ones are cut to their
@@ -97,7 +111,7 @@ func (w Window) has(it *item) bool {
 func (w Window) Values() []string {
 	var list []string
 	for _, it := range w.items() {
-		list = append(list, it.label)
+		list = append(list, it.label.String())
 	}
 	return list
 }
@@ -118,13 +132,20 @@ func (w Window) items() []item {
 	if w.cell == nil {
 		return nil
 	}
-	items := slices.Clone(w.cell.items)
-	items = slices.DeleteFunc(items, func(it item) bool { return !w.has(&it) })
+	var items []item
+	for i, word := range w.in {
+		for ; word != 0; word &= word - 1 {
+			items = append(items, w.cell.items[64*i+bits.TrailingZeros64(word)])
+		}
+	}
 	slices.SortFunc(items, func(a, b item) int {
-		return cmp.Or(cmp.Compare(a.millis, b.millis), cmp.Compare(a.label, b.label), cmp.Compare(a.hash, b.hash))
+		return cmp.Or(cmp.Compare(a.millis, b.millis), bytes.Compare(a.label.bytes[:], b.label.bytes[:]), cmp.Compare(a.hash, b.hash))
 	})
 	return items
 }
+
+// maxItems is the most values that a distinctCell may have.
+const maxItems = 256
 
 // An item is one value of a distinctCell.
 type item struct {
@@ -132,7 +153,7 @@ type item struct {
 	millis int64 // time last seen, of the event named by id
 	trace  trace
 	id     eventID
-	label  string
+	label  labelText
 }
 
 const maxItemBytes = 8 + binary.MaxVarintLen64 + binary.MaxVarintLen64 + maxEventIDBytes + 1 + maxLabel
@@ -209,24 +230,35 @@ func (c *distinctCell) best(v *View) Window {
 	for i := range c.items {
 		newest = max(newest, c.items[i].trace.last)
 	}
-	best := Window{cell: c}
+	best, low, high := 0, int64(0), int64(0)
 	// The windows that contain the event; those that reach beyond the newest
 	// value only add empty granules.
-	for high := at; high < at+c.grid.window && high <= newest; high++ {
-		low, n := high-c.grid.window+1, 0
+	for end := at; end < at+c.grid.window && end <= newest; end++ {
+		begin, n := end-c.grid.window+1, 0
 		for i := range c.items {
-			if c.items[i].trace.within(low, high) != 0 {
+			if c.items[i].trace.within(begin, end) != 0 {
 				n++
 			}
 		}
-		if n > best.Count {
-			best.Count, best.low, best.high = n, low, high
+		if n > best {
+			best, low, high = n, begin, end
 		}
 	}
-	return best
+	w := Window{Count: best, cell: c}
+	if best > 0 {
+		for i := range c.items {
+			if c.items[i].trace.within(low, high) != 0 {
+				w.in[i/64] |= 1 << (i % 64)
+			}
+		}
+	}
+	return w
 }
 
 func (c *distinctCell) AppendBinary(b []byte) ([]byte, error) {
+	if len(c.items) == 0 {
+		return b, nil
+	}
 	b = binary.AppendUvarint(b, uint64(len(c.items)))
 	for i := range c.items {
 		it := &c.items[i]
@@ -234,12 +266,16 @@ func (c *distinctCell) AppendBinary(b []byte) ([]byte, error) {
 		b = binary.AppendVarint(b, it.millis)
 		b = binary.AppendUvarint(b, it.trace.bits)
 		b = it.id.appendTo(b)
-		b = wire.AppendString(b, it.label)
+		b = it.label.appendTo(b)
 	}
 	return b, nil
 }
 
 func (c *distinctCell) UnmarshalBinary(data []byte) error {
+	if len(data) == 0 {
+		c.items = nil
+		return nil
+	}
 	r := wire.NewReader(data)
 	n := r.Count(c.cap, 8+4)
 	items := make([]item, n)
@@ -249,7 +285,7 @@ func (c *distinctCell) UnmarshalBinary(data []byte) error {
 		it.millis = r.Varint()
 		it.trace = trace{last: c.grid.of(time.UnixMilli(it.millis)), bits: r.Uvarint(1<<64 - 1)}
 		it.id = readEventID(r)
-		it.label = r.String(maxLabel)
+		it.label = readLabel(r)
 		if i > 0 && it.hash <= items[i-1].hash || it.trace.bits&1 == 0 {
 			return wire.ErrMalformed
 		}

@@ -1,10 +1,10 @@
 package baseline
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"iter"
 	"math/bits"
 	"slices"
 	"time"
@@ -58,9 +58,10 @@ func FirstSeen(name string, value func(*event.Event) string, o *FirstSeenOptions
 }
 
 // FirstSeenEach is [FirstSeen] for events that carry several values at once,
-// such as the names of a GetParameters call. It answers about the first of the
-// event's values that is new, or about the first if none is.
-func FirstSeenEach(name string, each func(*event.Event) iter.Seq[string], o *FirstSeenOptions) *Of[Novelty] {
+// such as the names of a GetParameters call, and which each appends to a list.
+// It answers about the first of the event's values that is new, or about the
+// first if none is.
+func FirstSeenEach(name string, each func([]string, *event.Event) []string, o *FirstSeenOptions) *Of[Novelty] {
 	return newFirstSeen(name, values{each: each}, o)
 }
 
@@ -129,11 +130,11 @@ func (n Novelty) Examples(max int) []string {
 	known := slices.Clone(n.cell.entries)
 	known = slices.DeleteFunc(known, func(s seen) bool { return !s.established(n.at) })
 	slices.SortFunc(known, func(a, b seen) int {
-		return cmp.Or(cmp.Compare(b.last, a.last), cmp.Compare(a.label, b.label))
+		return cmp.Or(cmp.Compare(b.last, a.last), bytes.Compare(a.label.bytes[:], b.label.bytes[:]))
 	})
 	var labels []string
-	for _, s := range known[:min(max, len(known))] {
-		labels = append(labels, s.label)
+	for i := range known[:min(max, len(known))] {
+		labels = append(labels, known[i].label.String())
 	}
 	return labels
 }
@@ -149,7 +150,7 @@ type seen struct {
 	// what arrived after it.
 	since   int32
 	verdict Verdict
-	label   string
+	label   labelText
 }
 
 // Encoded: 8 of hash, 5 each for first, last, days and since with the verdict,
@@ -267,7 +268,7 @@ func (c *firstSeenCell) lose(s *seen) {
 
 // decide keeps a verdict about a value that was seen on a day; false if there
 // are too many verdicts to keep another.
-func (c *firstSeenCell) decide(hash uint64, label string, day int32, verdict Verdict) bool {
+func (c *firstSeenCell) decide(hash uint64, label labelText, day int32, verdict Verdict) bool {
 	judged := 0
 	for i := range c.entries {
 		if c.entries[i].verdict != Undecided {
@@ -406,19 +407,42 @@ func (c *firstSeenCell) judge(v *View, values []value) Novelty {
 
 // label keeps the end of a long value, which tells more of an ARN or a path
 // than its beginning.
-func label(value string) string {
+func label(value string) (l labelText) {
 	const cut = "…"
 	if len(value) > maxLabel {
 		value = value[len(value)-maxLabel+len(cut):]
 		for len(value) > 0 && value[0]&0xC0 == 0x80 { // not inside a character
 			value = value[1:]
 		}
-		return cut + value
+		l.length = uint8(copy(l.bytes[:], cut))
 	}
-	return string([]byte(value)) // not the event's memory
+	l.length += uint8(copy(l.bytes[l.length:], value))
+	return l
+}
+
+// A labelText is a text of at most maxLabel bytes. Cells hold many, so they are
+// kept in place.
+type labelText struct {
+	length uint8
+	bytes  [maxLabel]byte
+}
+
+// String returns the text.
+func (l *labelText) String() string { return string(l.bytes[:l.length]) }
+
+func (l *labelText) appendTo(b []byte) []byte {
+	return append(append(b, l.length), l.bytes[:l.length]...)
+}
+
+func readLabel(r *wire.Reader) (l labelText) {
+	l.length = uint8(copy(l.bytes[:], r.Bytes(maxLabel)))
+	return l
 }
 
 func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
+	if len(c.entries) == 0 {
+		return b, nil
+	}
 	b = binary.AppendUvarint(b, uint64(c.lost.last))
 	b = binary.AppendUvarint(b, uint64(c.lost.days))
 	b = binary.AppendUvarint(b, uint64(len(c.entries)))
@@ -429,12 +453,16 @@ func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
 		b = binary.AppendUvarint(b, uint64(s.last-s.first))
 		b = binary.AppendUvarint(b, uint64(s.days))
 		b = binary.AppendUvarint(b, uint64(s.since)<<2|uint64(s.verdict))
-		b = wire.AppendString(b, s.label)
+		b = s.label.appendTo(b)
 	}
 	return b, nil
 }
 
 func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
+	if len(data) == 0 {
+		c.entries, c.lost = nil, seen{}
+		return nil
+	}
 	r := wire.NewReader(data)
 	lost := seen{last: int32(r.Uvarint(maxDay)), days: uint32(r.Uvarint(1<<32 - 1))}
 	n := r.Count(c.options.Cap, 8+5)
@@ -447,7 +475,7 @@ func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
 		s.days = uint32(r.Uvarint(1<<32 - 1))
 		since := r.Uvarint(maxDay<<2 | 3)
 		s.since, s.verdict = int32(since>>2), Verdict(since&3)
-		s.label = r.String(maxLabel)
+		s.label = readLabel(r)
 		if s.verdict != Undecided {
 			judged++
 		}

@@ -1,8 +1,6 @@
 package baseline
 
 import (
-	"iter"
-
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -36,6 +34,7 @@ type Scratch struct {
 	folded  *event.Event // by it
 	notes   []note       // by slot
 	hashes  []value
+	texts   []string
 	id      eventID // of the event folded
 }
 
@@ -48,6 +47,7 @@ func (s *Scratch) Clear() {
 		n.novelty, n.window = Novelty{}, Window{}
 	}
 	clear(s.hashes[:cap(s.hashes)])
+	clear(s.texts[:cap(s.texts)])
 }
 
 // begin makes everything noted so far void.
@@ -98,7 +98,7 @@ func fold(c taker, notes noter, e *event.Event) {
 // values extracts what a feature remembers: one of its fields is set.
 type values struct {
 	one  func(*event.Event) string
-	each func(*event.Event) iter.Seq[string]
+	each func([]string, *event.Event) []string
 }
 
 func (vs values) note(e *event.Event, n *note, s *Scratch) bool {
@@ -107,8 +107,9 @@ func (vs values) note(e *event.Event, n *note, s *Scratch) bool {
 		if text := vs.one(e); text != "" {
 			n.values = append(n.values, value{text, s.hash(text)})
 		}
-	} else if seq := vs.each(e); seq != nil {
-		for text := range seq {
+	} else {
+		s.texts = vs.each(s.texts[:0], e)
+		for _, text := range s.texts {
 			if text != "" {
 				n.values = append(n.values, value{text, s.hash(text)})
 			}

@@ -32,19 +32,49 @@ type Profile struct {
 	events  int64
 	days    trace // days with events
 	recent  []recentID
-	slots   []slot
+	cells   cells
+	joined  []joining // by slot; nil if no feature has
 	scratch *Scratch
 }
 
-// A slot holds one feature's cell, nil until an event concerns it.
-type slot struct {
-	cell Cell
-	// A feature that came into use after the profile's first event has an age
-	// of its own: the time of its first event, and the number of events that
-	// came before it. first is noTime until then.
+// A joining is the age of a feature that came into use after the profile's
+// first event: the time of the first event since, noTime until then, and the
+// number of events that came before it.
+type joining struct {
 	joined bool
 	first  int64
 	before int64
+}
+
+// cells holds the cells of the features that an event has concerned: few of
+// many. Bits tell which slots have one.
+type cells struct {
+	has  []uint64
+	list []Cell // by slot
+}
+
+// rank returns the place of a slot's cell, and whether there is one.
+func (c *cells) rank(slot int) (i int, ok bool) {
+	word, bit := slot/64, uint64(1)<<(slot%64)
+	for _, w := range c.has[:word] {
+		i += bits.OnesCount64(w)
+	}
+	return i + bits.OnesCount64(c.has[word]&(bit-1)), c.has[word]&bit != 0
+}
+
+// get returns a slot's cell, or nil.
+func (c *cells) get(slot int) Cell {
+	if i, ok := c.rank(slot); ok {
+		return c.list[i]
+	}
+	return nil
+}
+
+// put adds the cell of a slot that has none.
+func (c *cells) put(slot int, cell Cell) {
+	i, _ := c.rank(slot)
+	c.list = slices.Insert(c.list, i, cell)
+	c.has[slot/64] |= 1 << (slot % 64)
 }
 
 const noTime = math.MaxInt64
@@ -60,7 +90,7 @@ type recentID struct {
 
 // NewProfile returns an empty profile.
 func (l *Layout) NewProfile() *Profile {
-	return &Profile{layout: l, slots: make([]slot, len(l.features))}
+	return &Profile{layout: l, cells: cells{has: make([]uint64, (len(l.features)+63)/64)}}
 }
 
 // Clock returns the latest event time folded, or the zero time if there was
@@ -112,17 +142,17 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	p.clock, p.first = max(p.clock, millis), min(p.first, millis)
 	p.days.add(int64(dayOf(e.Time)))
 	p.remember(recentID{id, millis})
-	for i := range p.slots {
-		if s := &p.slots[i]; s.joined && millis < s.first {
-			if s.first == noTime {
-				s.before = p.events
+	for i := range p.joined {
+		if j := &p.joined[i]; j.joined && millis < j.first {
+			if j.first == noTime {
+				j.before = p.events
 			}
-			s.first = millis
+			j.first = millis
 		}
 	}
 	p.events++
 
-	scratch.begin(len(p.slots))
+	scratch.begin(len(p.layout.features))
 	scratch.id = newEventID(e.ID)
 	scratch.profile, scratch.folded = p, e
 	now := time.UnixMilli(p.clock).UTC()
@@ -134,14 +164,10 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 				continue
 			}
 		}
-		s := &p.slots[i]
-		if s.cell == nil {
-			s.cell = p.layout.features[i].NewCell()
-		}
-		if c, ok := s.cell.(taker); ok {
+		if c, ok := p.open(i).(taker); ok {
 			c.take(n, scratch, e)
 		} else {
-			s.cell.Fold(e, now)
+			p.open(i).Fold(e, now)
 		}
 	}
 	return Evaluated
@@ -149,8 +175,8 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 
 // remember keeps the latest ids, by time.
 func (p *Profile) remember(r recentID) {
-	if len(p.recent) == maxRecent {
-		p.forget()
+	if len(p.recent) == cap(p.recent) || len(p.recent) == maxRecent {
+		p.forget() // rather than grow
 	}
 	if len(p.recent) == maxRecent {
 		p.recent = slices.Delete(p.recent, 0, maxRecent/8)
@@ -180,7 +206,7 @@ func (p *Profile) View(e *event.Event) *View {
 	}
 	s := p.scratch
 	if s.profile != p || s.folded != e {
-		s.begin(len(p.slots))
+		s.begin(len(p.layout.features))
 		s.profile, s.folded = nil, nil
 	}
 	s.view = View{Event: e, profile: p, scratch: s, serial: s.serial}
@@ -189,24 +215,29 @@ func (p *Profile) View(e *event.Event) *View {
 
 // Cell returns a feature's cell, for engines that keep state of their own in
 // the record. It panics if the feature is not in the layout.
-func (p *Profile) Cell(f Feature) Cell {
-	s := &p.slots[p.layout.slot(f)]
-	if s.cell == nil {
-		s.cell = f.NewCell()
+func (p *Profile) Cell(f Feature) Cell { return p.open(p.layout.slot(f)) }
+
+// open returns a slot's cell, a new one if it has none.
+func (p *Profile) open(slot int) Cell {
+	c := p.cells.get(slot)
+	if c == nil {
+		c = p.layout.features[slot].NewCell()
+		p.cells.put(slot, c)
 	}
-	return s.cell
+	return c
 }
 
+// cell returns a slot's cell to answer from.
 func (p *Profile) cell(slot int) Cell {
-	if c := p.slots[slot].cell; c != nil {
+	if c := p.cells.get(slot); c != nil {
 		return c
 	}
 	return p.layout.empty[slot]
 }
 
 func (p *Profile) since(slot int) time.Time {
-	if s := &p.slots[slot]; s.joined {
-		return time.UnixMilli(s.first).UTC()
+	if p.joined != nil && p.joined[slot].joined {
+		return time.UnixMilli(p.joined[slot].first).UTC()
 	}
 	return time.UnixMilli(p.first).UTC()
 }
@@ -215,20 +246,25 @@ func (p *Profile) age(slot int, at time.Time) Age {
 	since := p.since(slot)
 	settled := int64(settledDay(at))
 	days := p.days.within(max(settled-30, int64(dayOf(since))), settled-1)
-	return Age{
+	age := Age{
 		Since:  since,
 		For:    max(0, at.Sub(since)),
 		Days:   bits.OnesCount64(days),
-		Events: p.events - p.slots[slot].before,
+		Events: p.events,
 	}
+	if p.joined != nil {
+		age.Events -= p.joined[slot].before
+	}
+	return age
 }
 
-// The record format, version 1: magic and version, the profile's own fields,
-// the recent ids, then each feature's id, age and cell, and a checksum of all
-// that. Numbers are varints unless said otherwise.
+// The record format, version 2: magic and version, the profile's own fields,
+// the recent ids; the ids of the features that have no bytes, known as long as
+// the profile itself; of the others, their ids, ages and cells; and a checksum
+// of all that. Numbers are varints unless said otherwise.
 const (
 	magic0, magic1 = 'c', 't'
-	version        = 1
+	version        = 2
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -248,39 +284,50 @@ func (p *Profile) AppendBinary(b []byte) ([]byte, error) {
 		b = binary.BigEndian.AppendUint64(b, r.hash)
 		b = binary.AppendUvarint(b, uint64(p.clock-r.millis))
 	}
-	b = binary.AppendUvarint(b, uint64(len(p.slots)))
 	oldest := time.UnixMilli(p.clock).Add(-p.layout.lateness)
-	var cell []byte
-	for i := range p.slots {
-		s := &p.slots[i]
-		b = binary.BigEndian.AppendUint32(b, p.layout.ids[i])
-		switch {
-		case !s.joined:
-			b = append(b, 0)
-		case s.first == noTime:
-			b = append(b, 1)
-		default:
-			b = binary.AppendUvarint(b, 2+uint64(s.first-p.first))
-			b = binary.AppendUvarint(b, uint64(s.before))
-		}
+	var empty, full, cell []byte // empty and full are lists of features
+	var empties, fulls uint64
+	for i, feature := range p.layout.features {
 		cell = cell[:0]
-		if s.cell != nil {
-			if f, ok := s.cell.(interface{ forget(before time.Time) }); ok {
+		if c := p.cells.get(i); c != nil {
+			if f, ok := c.(interface{ forget(before time.Time) }); ok {
 				f.forget(oldest)
 			}
 			var err error
-			cell, err = s.cell.AppendBinary(cell)
+			cell, err = c.AppendBinary(cell)
 			if err != nil {
-				return b[:start], fmt.Errorf("baseline: feature %q: %w", p.layout.features[i].ID(), err)
+				return b[:start], fmt.Errorf("baseline: feature %q: %w", feature.ID(), err)
 			}
-			if limit := p.layout.features[i].MaxBytes(); len(cell) > limit {
+			if limit := feature.MaxBytes(); len(cell) > limit {
 				return b[:start], fmt.Errorf("%w: %q encoded to %d bytes, over its MaxBytes of %d",
-					ErrFeature, p.layout.features[i].ID(), len(cell), limit)
+					ErrFeature, feature.ID(), len(cell), limit)
 			}
 		}
-		b = binary.AppendUvarint(b, uint64(len(cell)))
-		b = append(b, cell...)
+		var j joining
+		if p.joined != nil {
+			j = p.joined[i]
+		}
+		if len(cell) == 0 && !j.joined {
+			empty = p.layout.ids[i].appendTo(empty)
+			empties++
+			continue
+		}
+		fulls++
+		full = p.layout.ids[i].appendTo(full)
+		switch {
+		case !j.joined:
+			full = append(full, 0)
+		case j.first == noTime:
+			full = append(full, 1)
+		default:
+			full = binary.AppendUvarint(full, 2+uint64(j.first-p.first))
+			full = binary.AppendUvarint(full, uint64(j.before))
+		}
+		full = binary.AppendUvarint(full, uint64(len(cell)))
+		full = append(full, cell...)
 	}
+	b = append(binary.AppendUvarint(b, empties), empty...)
+	b = append(binary.AppendUvarint(b, fulls), full...)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli)), nil
 }
 
@@ -327,30 +374,49 @@ func (p *Profile) decode(r *wire.Reader) error {
 			return wire.ErrMalformed
 		}
 	}
-	for i := range p.slots {
-		p.slots[i] = slot{joined: p.events > 0, first: noTime}
+	if p.events > 0 {
+		p.joined = make([]joining, len(p.layout.features))
+		for i := range p.joined {
+			p.joined[i] = joining{joined: true, first: noTime}
+		}
 	}
-	for range r.Count(math.MaxUint16, 6) {
-		id := r.Uint32()
-		var s slot
+	for range r.Count(math.MaxUint16, idBytes) {
+		if i := p.layout.find(readID(r)); i >= 0 && p.joined != nil {
+			p.joined[i] = joining{}
+		}
+	}
+	for range r.Count(math.MaxUint16, idBytes+2) {
+		id := readID(r)
+		var j joining
 		if age := r.Uvarint(2 + maxMillis); age == 1 {
-			s.joined, s.first = true, noTime
+			j = joining{joined: true, first: noTime}
 		} else if age > 1 {
-			s.joined, s.first = true, p.first+int64(age-2)
-			s.before = int64(r.Uvarint(uint64(p.events)))
+			j = joining{joined: true, first: p.first + int64(age-2)}
+			j.before = int64(r.Uvarint(uint64(p.events)))
 		}
 		data := r.Bytes(math.MaxInt32)
-		i := slices.Index(p.layout.ids, id)
+		i := p.layout.find(id)
 		if i < 0 {
 			continue
 		}
 		if len(data) > 0 {
-			s.cell = p.layout.features[i].NewCell()
-			if err := s.cell.UnmarshalBinary(data); err != nil {
+			if p.cells.get(i) != nil {
+				return wire.ErrMalformed
+			}
+			c := p.layout.features[i].NewCell()
+			if err := c.UnmarshalBinary(data); err != nil {
 				return fmt.Errorf("feature %q: %w", p.layout.features[i].ID(), err)
 			}
+			p.cells.put(i, c)
 		}
-		p.slots[i] = s
+		if p.joined != nil {
+			p.joined[i] = j
+		} else if j.joined {
+			return wire.ErrMalformed // a profile without events
+		}
+	}
+	if !slices.ContainsFunc(p.joined, func(j joining) bool { return j.joined }) {
+		p.joined = nil
 	}
 	return r.Close()
 }

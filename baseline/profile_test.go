@@ -204,7 +204,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"the end is missing", good[:len(good)-1], baseline.ErrCorrupt},
 		{"a byte too many", append([]byte(string(good)), 0), baseline.ErrCorrupt},
 		{"a bit has flipped", edit(func(b []byte) []byte { b[len(b)/2] ^= 1; return b }), baseline.ErrCorrupt},
-		{"a newer version", edit(func(b []byte) []byte { b[2] = 2; return b }), baseline.ErrVersion},
+		{"a newer version", edit(func(b []byte) []byte { b[2] = 3; return b }), baseline.ErrVersion},
 		{"a length that overflows", withChecksum(append(good[:3:3],
 			0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01)), baseline.ErrCorrupt},
 		{"a forged number of ids", withChecksum(binary.AppendUvarint(append(good[:3:3], 0, 0, 0, 0), 1<<62)), baseline.ErrCorrupt},

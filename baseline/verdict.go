@@ -66,18 +66,19 @@ func (f *Of[A]) unusual(v Viewer, windows []Window) []Unusual {
 		return nil
 	}
 	var list []Unusual
-	add := func(hash uint64, text string) {
+	add := func(hash uint64, l *labelText) {
 		if !n.knows(hash) && !slices.ContainsFunc(list, func(u Unusual) bool { return u.Hash == hash }) {
-			list = append(list, Unusual{Feature: f.id, Value: text, Hash: hash})
+			list = append(list, Unusual{Feature: f.id, Value: l.String(), Hash: hash})
 		}
 	}
 	if n.Value != "" {
-		add(n.value.hash, label(n.Value))
+		l := label(n.Value)
+		add(n.value.hash, &l)
 	}
 	for _, w := range windows {
 		for _, it := range w.items() {
 			if n.cell.find(it.hash) >= 0 {
-				add(it.hash, it.label)
+				add(it.hash, &it.label)
 			}
 		}
 	}
@@ -126,11 +127,7 @@ func (p *Profile) Decide(u Unusual, verdict Verdict, at time.Time) error {
 	if i < 0 {
 		return fmt.Errorf("%w: no feature has the ID %q", ErrVerdict, u.Feature)
 	}
-	s := &p.slots[i]
-	if s.cell == nil {
-		s.cell = p.layout.features[i].NewCell()
-	}
-	c, ok := s.cell.(*firstSeenCell)
+	c, ok := p.open(i).(*firstSeenCell)
 	if !ok {
 		return fmt.Errorf("%w: %q does not remember what was seen", ErrVerdict, u.Feature)
 	}

@@ -1,7 +1,6 @@
 package techniques
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -88,7 +87,7 @@ func TestManagedInstances(t *testing.T) {
 		{event.Event{Source: ec2, Operation: "CreateTags", Request: `{"resourcesSet":"none"}`}, nil},
 	}
 	for _, tt := range tests {
-		assert.Equal(t, tt.want, slices.Collect(managedInstances(&tt.e)), string(tt.e.Request))
+		assert.Equal(t, tt.want, managedInstances(nil, &tt.e), string(tt.e.Request))
 	}
 }
 
