@@ -96,7 +96,7 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 		Evidence:      evidence,
 		Learned:       learned,
 		Unusual:       p.unusual(),
-		Checks:        append([]Check(nil), p.checks...),
+		Checks:        p.rule.passed(p.checks),
 		AboutSource:   p.rule.info.AboutSource,
 		Benign:        p.rule.info.Benign,
 		Respond:       p.rule.info.Respond,
@@ -123,6 +123,15 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 		}
 	}
 	p.emit(f)
+}
+
+// passed returns a rule's conditions, which the event meets, and its checks.
+func (r *rule) passed(checks []Check) []Check {
+	var all []Check
+	for _, c := range r.info.Conditions {
+		all = append(all, Check{Condition: c.Text, Passed: true, Guard: c.Guard})
+	}
+	return append(all, checks...)
 }
 
 // unusual lists what a verdict about a finding can be about.

@@ -49,6 +49,8 @@ type group struct {
 	episodes *baseline.Of[struct{}]
 	rules    []rule
 	index    *event.Index
+
+	conditions []*Condition // of the rules, each once
 }
 
 type rule struct {
@@ -58,6 +60,7 @@ type rule struct {
 	quiet     time.Duration
 	learnDays int
 	ages      []ageing
+	needs     uint64 // bits of conditions
 }
 
 // ageing is what [baseline.Of] answers whatever its type.
@@ -141,6 +144,11 @@ func (g *group) compile(lateness time.Duration) error {
 	patterns := make([][]string, len(g.rules))
 	for i := range g.rules {
 		patterns[i] = g.rules[i].info.Events
+		needs, err := g.bits(g.rules[i].info.Conditions)
+		if err != nil {
+			return fmt.Errorf("%q: %w", g.rules[i].info.Name, err)
+		}
+		g.rules[i].needs = needs
 		for _, f := range g.rules[i].info.Uses {
 			if !slices.Contains(features, f) {
 				features = append(features, f)
@@ -289,11 +297,11 @@ func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event
 		return outcome
 	}
 	st.open(g, key, p, e)
-	known := e.Time.Sub(p.First())
+	known, met := e.Time.Sub(p.First()), g.hold(e)
 	for _, i := range rules {
 		// No feature knows the key for longer than the profile does: a rule that
 		// is silent while it learns has nothing to say yet.
-		if r := &g.rules[i]; known >= r.info.Learn || r.info.Cold != Silent {
+		if r := &g.rules[i]; r.needs&^met == 0 && (known >= r.info.Learn || r.info.Cold != Silent) {
 			st.run(r)
 		}
 	}
@@ -320,8 +328,13 @@ func (st *step) close() {
 	st.scratch.Clear()
 }
 
-func (st *step) run(r *rule) {
+func (st *step) begin(r *rule) {
 	st.pass.rule, st.pass.checks, st.pass.about = r, st.pass.checks[:0], event.Principal{}
+}
+
+// run runs a rule whose conditions the event meets.
+func (st *step) run(r *rule) {
+	st.begin(r)
 	defer func() {
 		if v := recover(); v != nil && st.err == nil {
 			st.err = &PanicError{Rule: r.info.Name, EventID: st.pass.Event.ID, Value: v, Stack: debug.Stack()}

@@ -42,7 +42,7 @@ func bursts(name string, value func(*event.Event) string, atLeast int, window ti
 			}
 		},
 		func(c *burstCell, v *baseline.View) burstHabit { return c.answer(v.Event.Time) },
-	)
+	).Where(func(e *event.Event) bool { return value(e) != "" })
 }
 
 // A burstHabit says how many values came together with an event, and how usual

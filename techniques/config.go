@@ -55,7 +55,8 @@ type Config struct {
 	// countries and providers are silent.
 	Locate func(netip.Addr) Location `json:"-"`
 
-	places *places // what is remembered about locations
+	places  *places           // what is remembered about locations
+	scanner *detect.Condition // that excuses declared scanners
 }
 
 // A Location is where an address is, as a GeoIP database says. What is not

@@ -30,7 +30,7 @@ import (
 // do, and the sizes of the records. CLOUDTELL_MILLION adds a run with a million
 // principals, which needs some 20 GB.
 func BenchmarkHabit(b *testing.B) {
-	sizes := []int{10_000}
+	sizes := []int{1000, 10_000}
 	if os.Getenv("CLOUDTELL_MILLION") != "" {
 		sizes = append(sizes, 1_000_000)
 	}

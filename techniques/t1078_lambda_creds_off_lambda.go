@@ -41,6 +41,7 @@ func lambdaCredsOffLambda(c *Config) detect.Detector {
 		Technique:   "T1078.004",
 		Tactic:      detect.InitialAccess,
 		Severity:    detect.High,
+		Conditions:  []*detect.Condition{{Text: "a role's session made the call", Is: func(e *event.Event) bool { return e.Principal.Kind == event.Role }}},
 		Uses:        []baseline.Feature{lambdaFunctions, bareTools, networks, c.places.providers},
 		Needs:       detect.ManagementEvents,
 		AboutSource: true,
@@ -58,8 +59,7 @@ func lambdaCredsOffLambda(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("a role's session made the call", e.Principal.Kind == event.Role) ||
-			!p.Require("the session is that of a Lambda function of long standing", lambdaFunctions.In(p).Established(e.Principal.Session)) {
+		if !p.Require("the session is that of a Lambda function of long standing", lambdaFunctions.In(p).Established(e.Principal.Session)) {
 			return
 		}
 		place := newNetwork(c, p)

@@ -20,6 +20,7 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 		Technique:   "T1078.004",
 		Tactic:      detect.InitialAccess,
 		Severity:    detect.Medium,
+		Conditions:  []*detect.Condition{{Text: "the source is outside the known networks", Is: c.unknownSource}},
 		Uses:        []baseline.Feature{networks, urlNetworks},
 		Needs:       detect.ManagementEvents,
 		AboutSource: true,
@@ -37,8 +38,7 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("the source is outside the known networks", c.unknownSource(e)) ||
-			!p.Require("the call succeeded or was denied", attempted(e)) { // a failed sign-in used no credentials
+		if !p.Require("the call succeeded or was denied", attempted(e)) { // a failed sign-in used no credentials
 			return
 		}
 		place, n := cmp.Or(network(e), e.SourceAddress), origins(p)

@@ -23,7 +23,7 @@ func turned(name string, value func(*event.Event) string, cap int) *baseline.Of[
 		1+2*cap*outcomeBytes,
 		func() *turnedCell { return &turnedCell{value: value, cap: cap} },
 		func(c *turnedCell, v *baseline.View) turn { return turn{cell: c, at: turnGranule(v.Event.Time)} },
-	)
+	).Where(func(e *event.Event) bool { return value(e) != "" && (e.Denied() || e.Succeeded()) })
 }
 
 // A turn says what turned from refused to allowed around an event.
