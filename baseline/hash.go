@@ -26,10 +26,10 @@ func Hash(value string) uint64 {
 	return binary.BigEndian.Uint64(h.Sum(nil)[:8])
 }
 
-// hashID is Hash for event ids. A UUID is random already, and AWS chooses it.
-func hashID(id string) uint64 {
-	if u, ok := parseUUID(id); ok {
-		return binary.BigEndian.Uint64(u[:8]) ^ binary.BigEndian.Uint64(u[8:])
+// hashOf is Hash for event ids. A UUID is random already, and AWS chooses it.
+func (x *eventID) hashOf(id string) uint64 {
+	if x.length == uuidBytes {
+		return binary.BigEndian.Uint64(x.bytes[:8]) ^ binary.BigEndian.Uint64(x.bytes[8:])
 	}
 	return Hash(id)
 }

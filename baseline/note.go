@@ -1,6 +1,8 @@
 package baseline
 
 import (
+	"hash/maphash"
+
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -25,17 +27,22 @@ type value struct {
 
 // A Scratch is where profiles work out what their features make of an event.
 // Many profiles may share one, if one goroutine has them all; see
-// [Profile.FoldIn]. The zero value is ready for use. It holds no state: only
-// what follows from the event in view, and the view's answers.
+// [Profile.FoldIn]. It holds no state: only what follows from the event in view,
+// and the view's answers.
 type Scratch struct {
+	hashes  hashCache
 	serial  uint64 // of the last view
 	view    View
 	profile *Profile     // that has folded an event last
 	folded  *event.Event // by it
 	notes   []note       // by slot
-	hashes  []value
 	texts   []string
 	id      eventID // of the event folded
+}
+
+// NewScratch returns a scratch.
+func NewScratch() *Scratch {
+	return &Scratch{hashes: hashCache{maphash.MakeSeed(), make([]hashed, hashCacheSize)}}
 }
 
 // Clear lets go of the event and of what was answered about it.
@@ -46,34 +53,44 @@ func (s *Scratch) Clear() {
 		clear(n.values[:cap(n.values)])
 		n.novelty, n.window = Novelty{}, Window{}
 	}
-	clear(s.hashes[:cap(s.hashes)])
 	clear(s.texts[:cap(s.texts)])
 }
 
 // begin makes everything noted so far void.
 func (s *Scratch) begin(slots int) {
 	s.serial++
-	s.hashes = s.hashes[:0]
 	if len(s.notes) < slots {
 		s.notes = append(s.notes, make([]note, slots-len(s.notes))...)
 	}
 }
 
-// maxHashes is the number of an event's values whose hashes are kept.
-const maxHashes = 16
+// A hashCache knows the hashes of the short values that came last: most events
+// carry what was there a moment ago. The zero value knows none.
+type hashCache struct {
+	seed    maphash.Seed
+	entries []hashed
+}
 
-// hash is [Hash] for the event's values, several of which are the same text.
-func (s *Scratch) hash(text string) uint64 {
-	for i := range s.hashes {
-		if s.hashes[i].text == text {
-			return s.hashes[i].hash
-		}
+// A hashed is a text with its hash, 64 bytes in all; no text is longer than
+// the array.
+type hashed struct {
+	hash   uint64
+	length uint8
+	text   [55]byte
+}
+
+const hashCacheSize = 4096
+
+// hash is [Hash].
+func (c *hashCache) hash(text string) uint64 {
+	if c.entries == nil || len(text) > len(hashed{}.text) {
+		return Hash(text)
 	}
-	h := Hash(text)
-	if len(s.hashes) < maxHashes {
-		s.hashes = append(s.hashes, value{text, h})
+	h := &c.entries[maphash.String(c.seed, text)%hashCacheSize]
+	if string(h.text[:h.length]) != text || text == "" {
+		h.hash, h.length = Hash(text), uint8(copy(h.text[:], text))
 	}
-	return h
+	return h.hash
 }
 
 // A noter makes the note of an event, and returns whether there is anything for
@@ -105,13 +122,13 @@ func (vs values) note(e *event.Event, n *note, s *Scratch) bool {
 	n.values = n.values[:0]
 	if vs.each == nil {
 		if text := vs.one(e); text != "" {
-			n.values = append(n.values, value{text, s.hash(text)})
+			n.values = append(n.values, value{text, s.hashes.hash(text)})
 		}
 	} else {
 		s.texts = vs.each(s.texts[:0], e)
 		for _, text := range s.texts {
 			if text != "" {
-				n.values = append(n.values, value{text, s.hash(text)})
+				n.values = append(n.values, value{text, s.hashes.hash(text)})
 			}
 		}
 	}

@@ -127,7 +127,8 @@ func (p *Profile) Fold(e *event.Event) Outcome {
 func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	p.scratch = scratch
 	scratch.folded = nil
-	id, millis := hashID(e.ID), e.Time.UnixMilli()
+	scratch.id = newEventID(e.ID)
+	id, millis := scratch.id.hashOf(e.ID), e.Time.UnixMilli()
 	for i := range p.recent {
 		if p.recent[i].hash == id {
 			return Duplicate
@@ -153,7 +154,6 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	p.events++
 
 	scratch.begin(len(p.layout.features))
-	scratch.id = newEventID(e.ID)
 	scratch.profile, scratch.folded = p, e
 	now := time.UnixMilli(p.clock).UTC()
 	for _, i := range p.layout.index.Lookup(e) {

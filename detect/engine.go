@@ -108,7 +108,7 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 			cache:  newCache(max(1, cmp.Or(o.Cache, 100_000)/n)),
 			seen:   newIDSet(max(1, cmp.Or(o.Dedup, 1<<18)/n)),
 		}
-		s.step = step{set: set, emit: s.keep, firsts: !o.Updates}
+		s.step = step{set: set, emit: s.keep, firsts: !o.Updates, scratch: baseline.NewScratch()}
 		en.shards = append(en.shards, s)
 	}
 	return en, nil
@@ -301,6 +301,7 @@ type task struct {
 	group int
 	key   string
 	id    uint64 // of the event and the key together
+	entry *cached
 	mark  mark
 }
 
@@ -317,8 +318,8 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 	}
 	for i := range s.tasks {
 		t := &s.tasks[i]
-		entry := s.cache.get(t.group, t.key)
-		if entry == nil {
+		entry := t.entry
+		if entry.profile == nil {
 			t.mark = rejected
 			continue
 		}
@@ -360,12 +361,11 @@ func (s *shard) load(ctx context.Context) error {
 	var missing []cacheKey
 	for i := range s.tasks {
 		t := &s.tasks[i]
-		k := cacheKey{t.group, t.key}
-		if s.cache.get(t.group, t.key) != nil {
+		if t.entry = s.cache.get(t.group, t.key); t.entry != nil {
 			continue
 		}
-		k.key = string([]byte(k.key)) // not the event's memory
-		s.cache.put(k, nil)           // asked for once
+		k := cacheKey{t.group, string([]byte(t.key))} // not the event's memory
+		t.entry = s.cache.put(k)                      // asked for once
 		missing = append(missing, k)
 	}
 	return s.admit(ctx, missing)
@@ -396,7 +396,8 @@ func (s *shard) admit(ctx context.Context, missing []cacheKey) error {
 			errs = append(errs, fmt.Errorf("detect: profile of %q: %w", keys[i], err))
 			continue
 		}
-		s.cache.put(k, &cached{profile: profile, version: records[i].Version})
+		entry := s.cache.peek(k)
+		entry.profile, entry.version = profile, records[i].Version
 	}
 	return errors.Join(errs...)
 }

@@ -249,7 +249,7 @@ func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit fun
 			return nil, fmt.Errorf("%w: %q in a step of %q", ErrKey, k, key)
 		}
 	}
-	st := step{set: s, emit: emit}
+	st := step{set: s, emit: emit, scratch: baseline.NewScratch()}
 	for _, e := range events {
 		st.detect(g, key, profile, e)
 	}
@@ -277,13 +277,13 @@ type step struct {
 
 	firsts  bool // see Pass
 	memo    event.Memo
-	scratch baseline.Scratch
+	scratch *baseline.Scratch
 }
 
 // fold folds an event, and returns it as the rules are to see it.
 func (st *step) fold(p *baseline.Profile, e *event.Event) (*event.Event, baseline.Outcome) {
 	e = st.memo.Hold(e)
-	return e, p.FoldIn(&st.scratch, e)
+	return e, p.FoldIn(st.scratch, e)
 }
 
 // detect folds an event and runs the rules that want it.

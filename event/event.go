@@ -234,6 +234,6 @@ func (e *Event) ObjectKey() string { return objectKey.Of(e) }
 // BytesOut returns the number of bytes that an S3 request sent to the caller.
 // CloudTrail writes it as a float in data events.
 func (e *Event) BytesOut() int64 {
-	n, _ := e.Additional.At("bytesTransferredOut").Int()
+	n, _ := Raw(bytesOut.Of(e)).Int()
 	return n
 }

@@ -36,6 +36,7 @@ func (d *Derived) Of(e *Event) string {
 // A Memo holds one event at a time for a goroutine that asks much about it. The
 // zero value holds none.
 type Memo struct {
+	source *Event
 	event  Event
 	serial uint64
 	texts  []memoText
@@ -48,9 +49,14 @@ type memoText struct {
 
 // Hold returns a copy of the event that remembers what is derived from it. It
 // is valid until the next call of Hold or Drop, and of no use to other
-// goroutines; its [Event.Clone] is an event like any other.
+// goroutines; its [Event.Clone] is an event like any other. The event itself
+// must not change as long as it is held.
 func (m *Memo) Hold(e *Event) *Event {
+	if e == m.source {
+		return &m.event
+	}
 	m.serial++
+	m.source = e
 	m.event = *e
 	m.event.memo = m
 	return &m.event
@@ -58,11 +64,12 @@ func (m *Memo) Hold(e *Event) *Event {
 
 // Drop lets go of the event.
 func (m *Memo) Drop() {
-	m.event = Event{}
+	m.source, m.event = nil, Event{}
 	clear(m.texts)
 }
 
 var (
 	bucket    = Derive(func(e *Event) string { return e.Request.At("bucketName").Text() })
+	bytesOut  = Derive(func(e *Event) string { return string(e.Additional.At("bytesTransferredOut")) })
 	objectKey = Derive(func(e *Event) string { return e.Request.At("key").Text() })
 )

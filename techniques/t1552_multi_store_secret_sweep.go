@@ -121,11 +121,10 @@ func userdataSource(e *event.Event) string {
 // credentialFileRead returns the object that an event reads if it is a file of
 // credentials.
 func credentialFileRead(e *event.Event) string {
-	key := e.ObjectKey()
-	if !credentialObject(key) {
+	if !credentialObject(e) {
 		return ""
 	}
-	return e.Bucket() + "/" + key
+	return e.Bucket() + "/" + e.ObjectKey()
 }
 
 // opensStore reports whether an event reads what secretStores are about. Most
@@ -133,17 +132,17 @@ func credentialFileRead(e *event.Event) string {
 func opensStore(e *event.Event) bool {
 	switch e.Service() {
 	case "s3":
-		return credentialObject(e.ObjectKey())
+		return credentialObject(e)
 	case "ec2":
 		return userdataSource(e) != ""
 	}
 	return true
 }
 
-// credentialObject reports whether an object's key is that of a file that gives
-// access.
-func credentialObject(key string) bool {
-	switch sensitiveFile(key) {
+// credentialObject reports whether the key of an event's object is that of a
+// file that gives access.
+func credentialObject(e *event.Event) bool {
+	switch fileKind(fileOf.Of(e)) {
 	case credentialFile, privateKeyFile, environment, terraformState:
 		return true
 	}
