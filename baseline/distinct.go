@@ -37,7 +37,7 @@ func newDistinct(name string, vs values, cap int, window time.Duration) *Of[Wind
 	g := newGrid(window)
 	return &Of[Window]{
 		serial:   nextSerial(),
-		id:       fmt.Sprintf("distinct/1 %s cap=%d window=%v", name, cap, window),
+		id:       fmt.Sprintf("distinct/2 %s cap=%d window=%v", name, cap, window),
 		maxBytes: 2 + cap*maxItemBytes,
 		newCell:  func() Cell { return &distinctCell{grid: g, cap: cap, note: vs.note} },
 		note:     vs.note,
@@ -156,7 +156,7 @@ type item struct {
 	label  labelText
 }
 
-const maxItemBytes = 8 + binary.MaxVarintLen64 + binary.MaxVarintLen64 + maxEventIDBytes + 1 + maxLabel
+const maxItemBytes = maxValueBytes + binary.MaxVarintLen64 + binary.MaxVarintLen64 + maxEventIDBytes
 
 type distinctCell struct {
 	grid  grid
@@ -262,11 +262,10 @@ func (c *distinctCell) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(len(c.items)))
 	for i := range c.items {
 		it := &c.items[i]
-		b = binary.BigEndian.AppendUint64(b, it.hash)
+		b = it.label.appendTo(b, it.hash)
 		b = binary.AppendVarint(b, it.millis)
 		b = binary.AppendUvarint(b, it.trace.bits)
 		b = it.id.appendTo(b)
-		b = it.label.appendTo(b)
 	}
 	return b, nil
 }
@@ -277,15 +276,14 @@ func (c *distinctCell) UnmarshalBinary(data []byte) error {
 		return nil
 	}
 	r := wire.NewReader(data)
-	n := r.Count(c.cap, 8+4)
+	n := r.Count(c.cap, 4)
 	items := make([]item, n)
 	for i := range items {
 		it := &items[i]
-		it.hash = r.Uint64()
+		it.label, it.hash = readValue(r)
 		it.millis = r.Varint()
 		it.trace = trace{last: c.grid.of(time.UnixMilli(it.millis)), bits: r.Uvarint(1<<64 - 1)}
 		it.id = readEventID(r)
-		it.label = readLabel(r)
 		if i > 0 && it.hash <= items[i-1].hash || it.trace.bits&1 == 0 {
 			return wire.ErrMalformed
 		}

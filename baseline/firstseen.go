@@ -69,7 +69,7 @@ func newFirstSeen(name string, vs values, o *FirstSeenOptions) *Of[Novelty] {
 	d := o.orDefault()
 	return &Of[Novelty]{
 		serial:   nextSerial(),
-		id:       fmt.Sprintf("first-seen/3 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
+		id:       fmt.Sprintf("first-seen/4 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
 		maxBytes: 2 + d.Cap*maxSeenBytes + 2*binary.MaxVarintLen32,
 		newCell:  func() Cell { return &firstSeenCell{options: &d, note: vs.note} },
 		note:     vs.note,
@@ -153,11 +153,12 @@ type seen struct {
 	label   labelText
 }
 
-// Encoded: 8 of hash, 5 each for first, last, days and since with the verdict,
-// 1+maxLabel.
+// Encoded: 5 each for first, last, days and since with the verdict, then 1+8 of
+// hash and 1+maxLabel.
 const (
-	maxLabel     = 32
-	maxSeenBytes = 8 + 4*binary.MaxVarintLen32 + 1 + maxLabel
+	maxLabel      = 32
+	maxValueBytes = 1 + 8 + 1 + maxLabel
+	maxSeenBytes  = 4*binary.MaxVarintLen32 + maxValueBytes
 )
 
 // A moment is what an answer about an event depends on besides the entries.
@@ -414,7 +415,7 @@ func label(value string) (l labelText) {
 		for len(value) > 0 && value[0]&0xC0 == 0x80 { // not inside a character
 			value = value[1:]
 		}
-		l.length = uint8(copy(l.bytes[:], cut))
+		l.length, l.cut = uint8(copy(l.bytes[:], cut)), true
 	}
 	l.length += uint8(copy(l.bytes[l.length:], value))
 	return l
@@ -424,19 +425,33 @@ func label(value string) (l labelText) {
 // kept in place.
 type labelText struct {
 	length uint8
+	cut    bool // of a longer value
 	bytes  [maxLabel]byte
 }
 
 // String returns the text.
 func (l *labelText) String() string { return string(l.bytes[:l.length]) }
 
-func (l *labelText) appendTo(b []byte) []byte {
+// appendTo appends a value: its label and, if that is cut, its hash.
+func (l *labelText) appendTo(b []byte, hash uint64) []byte {
+	if l.cut {
+		b = binary.BigEndian.AppendUint64(append(b, maxLabel+1), hash)
+	}
 	return append(append(b, l.length), l.bytes[:l.length]...)
 }
 
-func readLabel(r *wire.Reader) (l labelText) {
-	l.length = uint8(copy(l.bytes[:], r.Bytes(maxLabel)))
-	return l
+// readValue reads what appendTo appends.
+func readValue(r *wire.Reader) (l labelText, hash uint64) {
+	n := r.Uvarint(maxLabel + 1)
+	if l.cut = n == maxLabel+1; l.cut {
+		hash = r.Uint64()
+		n = r.Uvarint(maxLabel)
+	}
+	l.length = uint8(copy(l.bytes[:], r.Fixed(int(n))))
+	if !l.cut {
+		hash = Hash(l.String())
+	}
+	return l, hash
 }
 
 func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
@@ -448,12 +463,11 @@ func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(len(c.entries)))
 	for i := range c.entries {
 		s := &c.entries[i]
-		b = binary.BigEndian.AppendUint64(b, s.hash)
+		b = s.label.appendTo(b, s.hash)
 		b = binary.AppendUvarint(b, uint64(s.last))
 		b = binary.AppendUvarint(b, uint64(s.last-s.first))
 		b = binary.AppendUvarint(b, uint64(s.days))
 		b = binary.AppendUvarint(b, uint64(s.since)<<2|uint64(s.verdict))
-		b = s.label.appendTo(b)
 	}
 	return b, nil
 }
@@ -465,17 +479,16 @@ func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
 	}
 	r := wire.NewReader(data)
 	lost := seen{last: int32(r.Uvarint(maxDay)), days: uint32(r.Uvarint(1<<32 - 1))}
-	n := r.Count(c.options.Cap, 8+5)
+	n := r.Count(c.options.Cap, 5)
 	entries, judged := make([]seen, n), 0
 	for i := range entries {
 		s := &entries[i]
-		s.hash = r.Uint64()
+		s.label, s.hash = readValue(r)
 		s.last = int32(r.Uvarint(maxDay))
 		s.first = s.last - int32(r.Uvarint(uint64(s.last)))
 		s.days = uint32(r.Uvarint(1<<32 - 1))
 		since := r.Uvarint(maxDay<<2 | 3)
 		s.since, s.verdict = int32(since>>2), Verdict(since&3)
-		s.label = readLabel(r)
 		if s.verdict != Undecided {
 			judged++
 		}

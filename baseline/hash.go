@@ -26,13 +26,17 @@ func Hash(value string) uint64 {
 	return binary.BigEndian.Uint64(h.Sum(nil)[:8])
 }
 
-// hashOf is Hash for event ids. A UUID is random already, and AWS chooses it.
+// hashOf is what a profile remembers an event by: 40 bits are enough to tell it
+// from some hundreds. A UUID is random already, and AWS chooses it.
 func (x *eventID) hashOf(id string) uint64 {
+	const mask = 1<<(8*recentBytes) - 1
 	if x.length == uuidBytes {
-		return binary.BigEndian.Uint64(x.bytes[:8]) ^ binary.BigEndian.Uint64(x.bytes[8:])
+		return (binary.BigEndian.Uint64(x.bytes[:8]) ^ binary.BigEndian.Uint64(x.bytes[8:])) & mask
 	}
-	return Hash(id)
+	return Hash(id) & mask
 }
+
+const recentBytes = 5
 
 // An eventID keeps an event's id in a record: 16 bytes for a UUID.
 type eventID struct {

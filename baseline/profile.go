@@ -280,9 +280,11 @@ func (p *Profile) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(p.events))
 	b = binary.AppendUvarint(b, p.days.bits)
 	b = binary.AppendUvarint(b, uint64(len(p.recent)))
+	before := p.clock - p.layout.lateness.Milliseconds()
 	for _, r := range p.recent {
-		b = binary.BigEndian.AppendUint64(b, r.hash)
-		b = binary.AppendUvarint(b, uint64(p.clock-r.millis))
+		b = append(b, byte(r.hash>>32), byte(r.hash>>24), byte(r.hash>>16), byte(r.hash>>8), byte(r.hash))
+		b = binary.AppendVarint(b, r.millis-before)
+		before = r.millis
 	}
 	oldest := time.UnixMilli(p.clock).Add(-p.layout.lateness)
 	var empty, full, cell []byte // empty and full are lists of features
@@ -366,13 +368,21 @@ func (p *Profile) decode(r *wire.Reader) error {
 	p.first = p.clock - int64(r.Uvarint(uint64(p.clock)))
 	p.events = int64(r.Uvarint(math.MaxInt64))
 	p.days = trace{last: int64(dayOf(time.UnixMilli(p.clock))), bits: r.Uvarint(math.MaxUint64)}
-	p.recent = make([]recentID, r.Count(maxRecent, 9))
+	p.recent = make([]recentID, r.Count(maxRecent, recentBytes+1))
+	before := p.clock - p.layout.lateness.Milliseconds()
 	for i := range p.recent {
-		p.recent[i].hash = r.Uint64()
-		p.recent[i].millis = p.clock - int64(r.Uvarint(uint64(p.clock)))
-		if i > 0 && p.recent[i].millis < p.recent[i-1].millis {
+		h := r.Fixed(recentBytes)
+		if h == nil {
 			return wire.ErrMalformed
 		}
+		ahead := r.Varint()
+		millis := before + ahead
+		if ahead < 0 && i > 0 || ahead > maxMillis || millis > p.clock {
+			return wire.ErrMalformed
+		}
+		hash := uint64(h[0])<<32 | uint64(binary.BigEndian.Uint32(h[1:]))
+		p.recent[i] = recentID{hash, millis}
+		before = millis
 	}
 	if p.events > 0 {
 		p.joined = make([]joining, len(p.layout.features))

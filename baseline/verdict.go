@@ -131,7 +131,9 @@ func (p *Profile) Decide(u Unusual, verdict Verdict, at time.Time) error {
 	if !ok {
 		return fmt.Errorf("%w: %q does not remember what was seen", ErrVerdict, u.Feature)
 	}
-	if !c.decide(u.Hash, label(u.Value), dayOf(at), verdict) {
+	text := label(u.Value)
+	text.cut = Hash(u.Value) != u.Hash
+	if !c.decide(u.Hash, text, dayOf(at), verdict) {
 		return fmt.Errorf("%w: %q holds as many as it can", ErrVerdict, u.Feature)
 	}
 	return nil

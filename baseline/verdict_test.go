@@ -190,7 +190,7 @@ func TestForgedVerdicts(t *testing.T) {
 			if i < verdicts {
 				verdict = 2
 			}
-			b = append(b, 0, 0, 0, 0, 0, 0, 0, byte(i), 1, 0, 1, verdict, 0)
+			b = append(b, 33, 0, 0, 0, 0, 0, 0, 0, byte(i), 0, 1, 0, 1, verdict)
 		}
 		assert.Equal(t, verdicts <= 2, f.NewCell().UnmarshalBinary(b) == nil, verdicts)
 	}

@@ -371,8 +371,8 @@ func (s *shard) load(ctx context.Context) error {
 	return s.admit(ctx, missing)
 }
 
-// admit brings profiles into the cache. Those that cannot be had stay out of
-// it.
+// admit fills the cache's new entries. Those whose profile cannot be had leave
+// it again.
 func (s *shard) admit(ctx context.Context, missing []cacheKey) error {
 	if len(missing) == 0 {
 		return nil
