@@ -171,6 +171,6 @@ func (l *Layout) slotOf(serial uint32, f Feature) int {
 // maxHeaderBytes bounds a record without its cells; maxSlotBytes what a cell
 // takes besides its own bytes.
 const (
-	maxHeaderBytes = 3 + 4 + 4*binary.MaxVarintLen64 + 3 + maxRecent*(8+binary.MaxVarintLen64) + 3 + 3
+	maxHeaderBytes = 4 + 4 + 4*binary.MaxVarintLen64 + 3 + maxRecent*(8+binary.MaxVarintLen64) + 3 + 3
 	maxSlotBytes   = idBytes + 2*binary.MaxVarintLen64 + binary.MaxVarintLen32
 )

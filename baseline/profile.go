@@ -258,10 +258,11 @@ func (p *Profile) age(slot int, at time.Time) Age {
 	return age
 }
 
-// The record format, version 2: magic and version, the profile's own fields,
-// the recent ids; the ids of the features that have no bytes, known as long as
-// the profile itself; of the others, their ids, ages and cells; and a checksum
-// of all that. Numbers are varints unless said otherwise.
+// The record format, version 2: magic, version and the form of the body, plain
+// or deflated; the body; and a checksum of all that. The body has the profile's
+// own fields, the recent ids; the ids of the features that have no bytes, known
+// as long as the profile itself; and of the others, their ids, ages and cells.
+// Numbers are varints unless said otherwise.
 const (
 	magic0, magic1 = 'c', 't'
 	version        = 2
@@ -273,8 +274,18 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // MaxBytes. It fails only if a cell breaks its contract.
 func (p *Profile) AppendBinary(b []byte) ([]byte, error) {
 	start := len(b)
+	body, err := p.appendBody(nil)
+	if err != nil {
+		return b, err
+	}
+	if b, err = appendBody(append(b, magic0, magic1, version), body); err != nil {
+		return b[:start], err
+	}
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli)), nil
+}
+
+func (p *Profile) appendBody(b []byte) ([]byte, error) {
 	p.forget()
-	b = append(b, magic0, magic1, version)
 	b = binary.AppendVarint(b, p.clock)
 	b = binary.AppendUvarint(b, uint64(p.clock-p.first))
 	b = binary.AppendUvarint(b, uint64(p.events))
@@ -298,10 +309,10 @@ func (p *Profile) AppendBinary(b []byte) ([]byte, error) {
 			var err error
 			cell, err = c.AppendBinary(cell)
 			if err != nil {
-				return b[:start], fmt.Errorf("baseline: feature %q: %w", feature.ID(), err)
+				return nil, fmt.Errorf("baseline: feature %q: %w", feature.ID(), err)
 			}
 			if limit := feature.MaxBytes(); len(cell) > limit {
-				return b[:start], fmt.Errorf("%w: %q encoded to %d bytes, over its MaxBytes of %d",
+				return nil, fmt.Errorf("%w: %q encoded to %d bytes, over its MaxBytes of %d",
 					ErrFeature, feature.ID(), len(cell), limit)
 			}
 		}
@@ -329,8 +340,7 @@ func (p *Profile) AppendBinary(b []byte) ([]byte, error) {
 		full = append(full, cell...)
 	}
 	b = append(binary.AppendUvarint(b, empties), empty...)
-	b = append(binary.AppendUvarint(b, fulls), full...)
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli)), nil
+	return append(binary.AppendUvarint(b, fulls), full...), nil
 }
 
 // Decode restores a profile from its record; no bytes at all are an empty
@@ -353,7 +363,11 @@ func (l *Layout) Decode(record []byte) (*Profile, error) {
 	if crc32.Checksum(body, castagnoli) != sum {
 		return nil, fmt.Errorf("%w: checksum differs", ErrCorrupt)
 	}
-	if err := p.decode(wire.NewReader(body[3:])); err != nil {
+	body, err := openBody(body[3:], l.maxBytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if err := p.decode(wire.NewReader(body)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return p, nil
