@@ -27,13 +27,17 @@ func Hash(value string) uint64 {
 }
 
 // hashOf is what a profile remembers an event by: 40 bits are enough to tell it
-// from some hundreds. A UUID is random already, and AWS chooses it.
+// from some hundreds. A UUID is random already, and AWS chooses it; the factor
+// is for those of other sources.
 func (x *eventID) hashOf(id string) uint64 {
-	const mask = 1<<(8*recentBytes) - 1
+	const factor = 0x9e3779b97f4a7c15 // 2^64 by the golden ratio
+	var h uint64
 	if x.length == uuidBytes {
-		return (binary.BigEndian.Uint64(x.bytes[:8]) ^ binary.BigEndian.Uint64(x.bytes[8:])) & mask
+		h = (binary.BigEndian.Uint64(x.bytes[:8]) ^ binary.BigEndian.Uint64(x.bytes[8:])) * factor
+	} else {
+		h = Hash(id)
 	}
-	return Hash(id) & mask
+	return h >> (64 - 8*recentBytes)
 }
 
 const recentBytes = 5
