@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -38,7 +39,7 @@ func newDistinct(name string, vs values, cap int, window time.Duration) *Of[Wind
 	return &Of[Window]{
 		serial:   nextSerial(),
 		id:       fmt.Sprintf("distinct/2 %s cap=%d window=%v", name, cap, window),
-		maxBytes: 2 + cap*maxItemBytes,
+		maxBytes: binary.MaxVarintLen64 + 2 + cap*maxItemBytes,
 		newCell:  func() Cell { return &distinctCell{grid: g, cap: cap, note: vs.note} },
 		note:     vs.note,
 		answer:   func(c Cell, v *View) Window { return c.(*distinctCell).answer(v) },
@@ -259,11 +260,16 @@ func (c *distinctCell) AppendBinary(b []byte) ([]byte, error) {
 	if len(c.items) == 0 {
 		return b, nil
 	}
+	newest := c.items[0].millis
+	for i := range c.items {
+		newest = max(newest, c.items[i].millis)
+	}
+	b = binary.AppendVarint(b, newest)
 	b = binary.AppendUvarint(b, uint64(len(c.items)))
 	for i := range c.items {
 		it := &c.items[i]
 		b = it.label.appendTo(b, it.hash)
-		b = binary.AppendVarint(b, it.millis)
+		b = binary.AppendUvarint(b, uint64(newest-it.millis))
 		b = binary.AppendUvarint(b, it.trace.bits)
 		b = it.id.appendTo(b)
 	}
@@ -276,12 +282,13 @@ func (c *distinctCell) UnmarshalBinary(data []byte) error {
 		return nil
 	}
 	r := wire.NewReader(data)
+	newest := r.Varint()
 	n := r.Count(c.cap, 4)
 	items := make([]item, n)
 	for i := range items {
 		it := &items[i]
 		it.label, it.hash = readValue(r)
-		it.millis = r.Varint()
+		it.millis = newest - int64(r.Uvarint(math.MaxInt64))
 		it.trace = trace{last: c.grid.of(time.UnixMilli(it.millis)), bits: r.Uvarint(1<<64 - 1)}
 		it.id = readEventID(r)
 		if i > 0 && it.hash <= items[i-1].hash || it.trace.bits&1 == 0 {

@@ -70,7 +70,7 @@ func newFirstSeen(name string, vs values, o *FirstSeenOptions) *Of[Novelty] {
 	return &Of[Novelty]{
 		serial:   nextSerial(),
 		id:       fmt.Sprintf("first-seen/4 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
-		maxBytes: 2 + d.Cap*maxSeenBytes + 2*binary.MaxVarintLen32,
+		maxBytes: 2 + d.Cap*maxSeenBytes + 3*binary.MaxVarintLen32,
 		newCell:  func() Cell { return &firstSeenCell{options: &d, note: vs.note} },
 		note:     vs.note,
 		answer:   func(c Cell, v *View) Novelty { return c.(*firstSeenCell).answer(v) },
@@ -458,13 +458,18 @@ func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
 	if len(c.entries) == 0 {
 		return b, nil
 	}
+	newest := int32(0)
+	for i := range c.entries {
+		newest = max(newest, c.entries[i].last)
+	}
+	b = binary.AppendUvarint(b, uint64(newest))
 	b = binary.AppendUvarint(b, uint64(c.lost.last))
 	b = binary.AppendUvarint(b, uint64(c.lost.days))
 	b = binary.AppendUvarint(b, uint64(len(c.entries)))
 	for i := range c.entries {
 		s := &c.entries[i]
 		b = s.label.appendTo(b, s.hash)
-		b = binary.AppendUvarint(b, uint64(s.last))
+		b = binary.AppendUvarint(b, uint64(newest-s.last))
 		b = binary.AppendUvarint(b, uint64(s.last-s.first))
 		b = binary.AppendUvarint(b, uint64(s.days))
 		b = binary.AppendUvarint(b, uint64(s.since)<<2|uint64(s.verdict))
@@ -478,13 +483,14 @@ func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
 		return nil
 	}
 	r := wire.NewReader(data)
+	newest := int32(r.Uvarint(maxDay))
 	lost := seen{last: int32(r.Uvarint(maxDay)), days: uint32(r.Uvarint(1<<32 - 1))}
 	n := r.Count(c.options.Cap, 5)
 	entries, judged := make([]seen, n), 0
 	for i := range entries {
 		s := &entries[i]
 		s.label, s.hash = readValue(r)
-		s.last = int32(r.Uvarint(maxDay))
+		s.last = newest - int32(r.Uvarint(uint64(newest)))
 		s.first = s.last - int32(r.Uvarint(uint64(s.last)))
 		s.days = uint32(r.Uvarint(1<<32 - 1))
 		since := r.Uvarint(maxDay<<2 | 3)

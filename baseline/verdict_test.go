@@ -184,13 +184,13 @@ func TestUnusualIn(t *testing.T) {
 func TestForgedVerdicts(t *testing.T) {
 	f := baseline.FirstSeen("agent", agent, &baseline.FirstSeenOptions{Cap: 4})
 	for verdicts := range 5 {
-		b := []byte{0, 0, 4}
+		b := []byte{1, 0, 0, 4}
 		for i := range 4 {
 			verdict := byte(0)
 			if i < verdicts {
 				verdict = 2
 			}
-			b = append(b, 33, 0, 0, 0, 0, 0, 0, 0, byte(i), 0, 1, 0, 1, verdict)
+			b = append(b, 33, 0, 0, 0, 0, 0, 0, 0, byte(i), 0, 0, 0, 1, verdict)
 		}
 		assert.Equal(t, verdicts <= 2, f.NewCell().UnmarshalBinary(b) == nil, verdicts)
 	}
