@@ -19,7 +19,8 @@ const (
 )
 
 var deflaters = sync.Pool{New: func() any {
-	w, err := flate.NewWriter(nil, flate.BestSpeed)
+	const level = 2 // its search finds what level 1 misses, and higher ones add little
+	w, err := flate.NewWriter(nil, level)
 	if err != nil {
 		panic(err) // the level is a valid one
 	}
