@@ -106,7 +106,6 @@ func All(c *Config) ([]detect.Detector, error) {
 	}
 	own := *c
 	own.places = newPlaces(&own)
-	own.scanner = &detect.Condition{Text: "the principal is a declared scanner at its place", Guard: true, Is: own.declaredScanner}
 	detectors := make([]detect.Detector, len(rules))
 	thresholds := make(map[string]detect.Threshold)
 	for i, rule := range rules {
@@ -135,7 +134,7 @@ func complete(c *Config, d detect.Detector) detect.Detector {
 	}
 	info.Mitigations = append(info.Mitigations, mitigations[info.Technique.Parent()]...)
 	if info.Scope == nil || info.Scope == detect.ByPrincipal {
-		info.Conditions = slices.Concat([]*detect.Condition{viaService, serviceLinked, c.scanner}, info.Conditions)
+		info.Conditions = slices.Concat([]*detect.Condition{viaService, serviceLinked, c.scannerCondition()}, info.Conditions)
 	}
 	return detect.New(info, d.Detect)
 }

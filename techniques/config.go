@@ -141,6 +141,14 @@ func (c *Config) declaredScanner(e *event.Event) bool {
 	return false
 }
 
+// scannerCondition excuses declared scanners. It is one for all rules.
+func (c *Config) scannerCondition() *detect.Condition {
+	if c.scanner == nil {
+		c.scanner = &detect.Condition{Text: "the principal is a declared scanner at its place", Guard: true, Is: c.declaredScanner}
+	}
+	return c.scanner
+}
+
 // ownAccount reports whether an account is one of the organisation's.
 func (c *Config) ownAccount(account string) bool { return slices.Contains(c.Accounts, account) }
 
