@@ -46,6 +46,12 @@ func (p *Pass) About(principal event.Principal) { p.about = principal }
 // ReportAt is Report with another severity, for a rule whose evidence differs
 // in weight. [Silent] reports nothing.
 func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Evidence) {
+	p.ReportWith(severity, subject, func() (string, []Evidence) { return title, evidence })
+}
+
+// ReportWith is ReportAt for a rule that reports often: title and evidence are
+// asked for only if the report is told to somebody, not if it is only counted.
+func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title string, evidence []Evidence)) {
 	learned := p.rule.learned(p)
 	if severity == Silent {
 		p.Require("the evidence weighs enough to be told", false)
@@ -70,6 +76,7 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 	if p.firsts && revision > 0 && !raised {
 		return
 	}
+	title, evidence := tell()
 	f := Finding{
 		ID:            findingID(p.rule.info.Name, p.key, subject, ep.named),
 		Revision:      revision,

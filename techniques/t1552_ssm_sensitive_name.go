@@ -116,14 +116,13 @@ func ssmSensitiveName(c *Config) detect.Detector {
 		var reads baseline.Novelty
 		var room [8]string
 		for _, name := range parameters(room[:0], p.Event) {
-			word := c.sensitiveName(name)
-			if word == "" {
-				continue
-			}
 			if reads.Value == "" {
 				reads = parametersRead.In(p)
 			}
-			if reads = noveltyOf(reads, name); reads.New {
+			if reads = noveltyOf(reads, name); !reads.New {
+				continue
+			}
+			if word := c.sensitiveName(name); word != "" {
 				sensitiveParameter(c, p, name, word, reads)
 				return // one finding for all names of a call
 			}
