@@ -83,8 +83,11 @@ func deniedThenAllowed(c *Config) detect.Detector {
 		case e.Succeeded() && !p.Require("the call was refused within the hour before", turns.of(call)):
 			return
 		}
-		w := probedCalls.In(p).Except(probedUsually.In(p))
-		if !p.Reaches(w.Count) {
+		w := probedCalls.In(p)
+		if !p.AtLeast("different calls refused within an hour", w.Count, p.Threshold()) { // costs less than leaving out the usual ones
+			return
+		}
+		if w = w.Except(probedUsually.In(p)); !p.Reaches(w.Count) {
 			return
 		}
 		var allowed []string
