@@ -34,6 +34,7 @@ func newDistinct(name string, vs values, cap int, window time.Duration) *Of[Wind
 	window = clamp(window, time.Minute, 30*Day)
 	g := newGrid(window)
 	return &Of[Window]{
+		serial:   nextSerial(),
 		id:       fmt.Sprintf("distinct/1 %s cap=%d window=%v", name, cap, window),
 		maxBytes: 2 + cap*maxItemBytes,
 		newCell:  func() Cell { return &distinctCell{grid: g, cap: cap, values: vs} },
@@ -140,6 +141,10 @@ type distinctCell struct {
 	cap    int
 	values values
 	items  []item // sorted by hash
+
+	last       Window // the answer to the last view, see firstSeenCell
+	lastSerial uint64
+	shared     bool // by many profiles that have no cell yet, so nothing is kept
 }
 
 func (c *distinctCell) Fold(e *event.Event, now time.Time) {
@@ -195,6 +200,18 @@ func (c *distinctCell) find(h uint64) (int, bool) {
 }
 
 func (c *distinctCell) answer(v *View) Window {
+	if c.shared {
+		return c.answerAnew(v)
+	}
+	if v.serial != c.lastSerial {
+		c.last, c.lastSerial = c.answerAnew(v), v.serial
+	}
+	return c.last
+}
+
+func (c *distinctCell) share() { c.shared = true }
+
+func (c *distinctCell) answerAnew(v *View) Window {
 	at := c.grid.of(v.Event.Time)
 	newest := at
 	for i := range c.items {

@@ -3,6 +3,7 @@ package baseline
 import (
 	"encoding"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloudtell/cloudtell/event"
@@ -55,6 +56,7 @@ type Feature interface {
 
 // Of is a [Feature] that answers with an A about an event.
 type Of[A any] struct {
+	serial   uint32 // tells features of one process apart, faster than their ids
 	id       string
 	maxBytes int
 	events   []string
@@ -62,13 +64,18 @@ type Of[A any] struct {
 	answer   func(Cell, *View) A
 }
 
+var serials atomic.Uint32
+
+func nextSerial() uint32 { return serials.Add(1) }
+
 // Custom makes a feature from a cell type of the caller's own. The id names it
 // and its configuration; change it whenever the meaning of the stored bytes
 // changes. answer must not modify the cell. newCell and answer are called from
 // many goroutines.
 func Custom[C Cell, A any](id string, maxBytes int, newCell func() C, answer func(C, *View) A) *Of[A] {
 	return &Of[A]{
-		id: "custom " + id, maxBytes: maxBytes,
+		serial: nextSerial(),
+		id:     "custom " + id, maxBytes: maxBytes,
 		newCell: func() Cell { return newCell() },
 		answer:  func(c Cell, v *View) A { return answer(c.(C), v) },
 	}
@@ -79,10 +86,13 @@ func Custom[C Cell, A any](id string, maxBytes int, newCell func() C, answer fun
 // part of the ID.
 func (f *Of[A]) On(patterns ...string) *Of[A] {
 	g := *f
+	g.serial = nextSerial()
 	g.events = patterns
 	g.id = fmt.Sprintf("%s on %v", f.id, patterns)
 	return &g
 }
+
+func (f *Of[A]) number() uint32 { return f.serial }
 
 // ID implements [Feature].
 func (f *Of[A]) ID() string { return f.id }
@@ -102,7 +112,7 @@ func (f *Of[A]) Events() []string { return f.events }
 // that is, if a detector did not declare it.
 func (f *Of[A]) In(v Viewer) A {
 	w := v.view()
-	slot := w.profile.layout.slot(f)
+	slot := w.profile.layout.slotOf(f.serial, f)
 	w.since = w.profile.since(slot)
 	return f.answer(w.profile.cell(slot), w)
 }
@@ -111,7 +121,7 @@ func (f *Of[A]) In(v Viewer) A {
 // It panics like In.
 func (f *Of[A]) Age(v Viewer) Age {
 	w := v.view()
-	return w.profile.age(w.profile.layout.slot(f), w.Event.Time)
+	return w.profile.age(w.profile.layout.slotOf(f.serial, f), w.Event.Time)
 }
 
 // Age says how much a feature has learnt about a key when an event happens.
@@ -134,6 +144,7 @@ type View struct {
 	// Event is the event in view. It must not be modified.
 	Event   *event.Event
 	profile *Profile
+	serial  uint64    // of the profile's views
 	since   time.Time // of the feature that is answering
 }
 

@@ -67,8 +67,9 @@ func FirstSeenEach(name string, each func(*event.Event) iter.Seq[string], o *Fir
 func newFirstSeen(name string, vs values, o *FirstSeenOptions) *Of[Novelty] {
 	d := o.orDefault()
 	return &Of[Novelty]{
-		id:       fmt.Sprintf("first-seen/2 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
-		maxBytes: 2 + d.Cap*maxSeenBytes,
+		serial:   nextSerial(),
+		id:       fmt.Sprintf("first-seen/3 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
+		maxBytes: 2 + d.Cap*maxSeenBytes + 2*binary.MaxVarintLen32,
 		newCell:  func() Cell { return &firstSeenCell{options: d, values: vs} },
 		answer:   func(c Cell, v *View) Novelty { return c.(*firstSeenCell).answer(v) },
 	}
@@ -199,6 +200,11 @@ func (s *seen) settledDays(before int32) uint32 {
 	return s.days >> (s.last - before + 1)
 }
 
+// daysBefore is settledDays with bit i standing for the day before-1-i.
+func (s *seen) daysBefore(before int32) uint32 {
+	return s.settledDays(before) << max(0, before-1-s.last)
+}
+
 func (s *seen) established(m moment) bool {
 	switch {
 	case s.verdict != Undecided:
@@ -213,6 +219,16 @@ type firstSeenCell struct {
 	options FirstSeenOptions
 	values  values
 	entries []seen // sorted by hash
+	// lost has the days of values that were seen on one day only and had to
+	// make way for others, so that a key with more new values than room is
+	// still known to show them. Only last and days are in use.
+	lost seen
+
+	// Many rules ask the same of one view. The answer to the last one is kept:
+	// memory for speed, no state.
+	last       Novelty
+	lastSerial uint64
+	shared     bool // by many profiles that have no cell yet, so nothing is kept
 }
 
 func (c *firstSeenCell) Fold(e *event.Event, now time.Time) {
@@ -252,7 +268,11 @@ func (c *firstSeenCell) insert(i int, fresh seen, day int32) {
 	if len(c.entries) >= c.options.Cap {
 		victim := c.victim(day)
 		if fresh.verdict == Undecided && less(&fresh, &c.entries[victim]) {
+			c.lose(&fresh)
 			return
+		}
+		if !c.expired(&c.entries[victim], day) {
+			c.lose(&c.entries[victim])
 		}
 		c.entries = slices.Delete(c.entries, victim, victim+1)
 		if victim < i {
@@ -262,9 +282,17 @@ func (c *firstSeenCell) insert(i int, fresh seen, day int32) {
 	c.entries = slices.Insert(c.entries, i, fresh)
 }
 
+// lose keeps the day of a value of one day that is forgotten.
+func (c *firstSeenCell) lose(s *seen) {
+	if bits.OnesCount32(s.days) == 1 {
+		c.lost.add(s.last)
+	}
+}
+
 // decide keeps a verdict about a value that was seen on a day; false if there
 // are too many verdicts to keep another.
 func (c *firstSeenCell) decide(hash uint64, label string, day int32, verdict Verdict) bool {
+	c.lastSerial = 0
 	judged := 0
 	for i := range c.entries {
 		if c.entries[i].verdict != Undecided {
@@ -347,6 +375,18 @@ func (c *firstSeenCell) find(h uint64) int {
 }
 
 func (c *firstSeenCell) answer(v *View) Novelty {
+	if c.shared {
+		return c.answerAnew(v)
+	}
+	if v.serial != c.lastSerial {
+		c.last, c.lastSerial = c.answerAnew(v), v.serial
+	}
+	return c.last
+}
+
+func (c *firstSeenCell) share() { c.shared = true }
+
+func (c *firstSeenCell) answerAnew(v *View) Novelty {
 	n := Novelty{cell: c, at: moment{
 		settled:    v.settled(),
 		learnUntil: dayOf(v.since) + int32(c.options.Learn/Day),
@@ -369,10 +409,7 @@ func (c *firstSeenCell) survey(n *Novelty, today int32) {
 		if c.expired(s, today) {
 			continue
 		}
-		d := s.settledDays(n.at.settled)
-		if gap := n.at.settled - 1 - s.last; gap > 0 {
-			d <<= min(gap, 32)
-		}
+		d := s.daysBefore(n.at.settled)
 		days |= d
 		if bits.OnesCount32(d) == 1 && s.verdict != Benign {
 			fresh |= d
@@ -381,11 +418,8 @@ func (c *firstSeenCell) survey(n *Novelty, today int32) {
 			n.Known++
 		}
 	}
-	if len(c.entries) >= c.options.Cap {
-		// Values of single days had to make way: only the days since the
-		// oldest one left tell how many there were.
-		days &= 1<<bits.Len32(fresh) - 1
-	}
+	lost := c.lost.daysBefore(n.at.settled)
+	days, fresh = days|lost, fresh|lost
 	const assumed = 4
 	n.Unseen = float64(bits.OnesCount32(fresh)) / float64(bits.OnesCount32(days)+assumed)
 }
@@ -426,6 +460,8 @@ func label(value string) string {
 }
 
 func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
+	b = binary.AppendUvarint(b, uint64(c.lost.last))
+	b = binary.AppendUvarint(b, uint64(c.lost.days))
 	b = binary.AppendUvarint(b, uint64(len(c.entries)))
 	for i := range c.entries {
 		s := &c.entries[i]
@@ -441,8 +477,9 @@ func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
 
 func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
 	r := wire.NewReader(data)
+	lost := seen{last: int32(r.Uvarint(maxDay)), days: uint32(r.Uvarint(1<<32 - 1))}
 	n := r.Count(c.options.Cap, 8+5)
-	entries := make([]seen, n)
+	entries, judged := make([]seen, n), 0
 	for i := range entries {
 		s := &entries[i]
 		s.hash = r.Uint64()
@@ -452,13 +489,16 @@ func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
 		since := r.Uvarint(maxDay<<2 | 3)
 		s.since, s.verdict = int32(since>>2), Verdict(since&3)
 		s.label = r.String(maxLabel)
-		if i > 0 && s.hash <= entries[i-1].hash || s.verdict > Malicious {
+		if s.verdict != Undecided {
+			judged++
+		}
+		if i > 0 && s.hash <= entries[i-1].hash || s.verdict > Malicious || judged > c.options.Cap/2 {
 			return wire.ErrMalformed
 		}
 	}
 	if err := r.Close(); err != nil {
 		return err
 	}
-	c.entries = entries
+	c.entries, c.lost, c.lastSerial = entries, lost, 0
 	return nil
 }

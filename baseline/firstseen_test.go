@@ -182,19 +182,42 @@ func TestFirstSeenFloodKeepsWhatIsNormal(t *testing.T) {
 	assert.Greater(t, n.Unseen, 0.05)
 }
 
-// A key with more new values a day than there is room for forgets them, but not
-// that they came.
+// A key with more new values than there is room for forgets them, but not that
+// they came.
 func TestFirstSeenUnseenWhenFull(t *testing.T) {
+	for _, each := range []int{2, 10, 100} { // a day; there is room for 16
+		t.Run(fmt.Sprint(each), func(t *testing.T) {
+			f := baseline.FirstSeen("agent", agent, &baseline.FirstSeenOptions{Cap: 16})
+			h := newHistory(t, f)
+			for d := 1; d <= 25; d++ {
+				h.add(on(d, "10:00:00"), "normal")
+				for i := range each {
+					h.add(on(d, "12:00:00"), fmt.Sprint("runner ", d, i))
+				}
+			}
+			assert.InDelta(t, 25.0/29, f.In(h.add(on(26, "12:00:00"), "runner")).Unseen, 1e-9)
+			for i := range each { // however many there already are today
+				h.add(on(26, "12:00:00"), fmt.Sprint("runner 26", i))
+			}
+			assert.InDelta(t, 25.0/29, f.In(h.add(on(26, "12:00:00"), "runner")).Unseen, 1e-9)
+			h.reload()
+			assert.InDelta(t, 25.0/29, f.In(h.add(on(26, "12:00:01"), "runner")).Unseen, 1e-9, "the record has it")
+			assert.Zero(t, f.In(h.add(on(60, "12:00:00"), "runner")).Unseen, "a month without")
+		})
+	}
+}
+
+// A flood of one day counts as one day with new values.
+func TestFirstSeenUnseenAfterAFlood(t *testing.T) {
 	f := baseline.FirstSeen("agent", agent, &baseline.FirstSeenOptions{Cap: 16})
 	h := newHistory(t, f)
-	for d := 1; d <= 25; d++ {
+	for d := 1; d <= 20; d++ {
 		h.add(on(d, "10:00:00"), "normal")
-		for i := range 2 {
-			h.add(on(d, "12:00:00"), fmt.Sprint("runner ", d, i))
-		}
 	}
-	n := f.In(h.add(on(26, "12:00:00"), "runner"))
-	assert.GreaterOrEqual(t, n.Unseen, 0.5, "the days since the oldest runner remembered all had one")
+	for i := range 100 {
+		h.add(on(21, "12:00:00"), fmt.Sprint("flood ", i))
+	}
+	assert.InDelta(t, 1.0/25, f.In(h.add(on(22, "10:00:00"), "stranger")).Unseen, 1e-9)
 }
 
 func TestFirstSeenExamples(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 // reports true, and answers how long ago that was before the event's own day.
 func LastSeen(name string, is func(*event.Event) bool) *Of[Absence] {
 	return &Of[Absence]{
+		serial:   nextSerial(),
 		id:       fmt.Sprintf("last-seen/1 %s", name),
 		maxBytes: 1 + lastDays*binary.MaxVarintLen32,
 		newCell:  func() Cell { return &lastSeenCell{is: is} },

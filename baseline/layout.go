@@ -31,6 +31,7 @@ type Layout struct {
 	features []Feature
 	ids      []uint32
 	slots    map[Feature]int
+	serials  []serialSlot // the slots of features made here, a hash table by serial
 	index    *event.Index
 	empty    []Cell // what a feature answers from before its cell exists
 	maxBytes int
@@ -64,7 +65,11 @@ func NewLayout(lateness time.Duration, features ...Feature) (*Layout, error) {
 		byID[id] = f.ID()
 		l.slots[f] = i
 		l.ids = append(l.ids, id)
-		l.empty = append(l.empty, f.NewCell())
+		empty := f.NewCell()
+		if c, ok := empty.(interface{ share() }); ok {
+			c.share()
+		}
+		l.empty = append(l.empty, empty)
 		l.maxBytes += maxSlotBytes + f.MaxBytes()
 		if s, ok := f.(interface{ Events() []string }); ok {
 			patterns[i] = s.Events()
@@ -75,6 +80,7 @@ func NewLayout(lateness time.Duration, features ...Feature) (*Layout, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFeature, err)
 	}
 	l.index = index
+	l.hashSerials()
 	return l, nil
 }
 
@@ -90,6 +96,44 @@ func (l *Layout) slot(f Feature) int {
 		panic(fmt.Sprintf("baseline: feature %q is not in this layout; a detector must declare it", f.ID()))
 	}
 	return i
+}
+
+// A serialSlot is an entry of a layout's hash table; serial 0 is none.
+type serialSlot struct {
+	serial uint32
+	slot   int32
+}
+
+// hashSerials makes the table of serials, at most half full.
+func (l *Layout) hashSerials() {
+	size := 4
+	for size < 2*len(l.features) {
+		size *= 2
+	}
+	l.serials = make([]serialSlot, size)
+	for i, f := range l.features {
+		s, ok := f.(interface{ number() uint32 })
+		if !ok {
+			continue
+		}
+		at := int(s.number()) & (size - 1)
+		for l.serials[at].serial != 0 {
+			at = (at + 1) & (size - 1)
+		}
+		l.serials[at] = serialSlot{s.number(), int32(i)}
+	}
+}
+
+// slotOf is slot for a feature made here, without hashing an interface. Rules
+// ask for many features of each event.
+func (l *Layout) slotOf(serial uint32, f Feature) int {
+	mask := len(l.serials) - 1
+	for at := int(serial) & mask; l.serials[at].serial != 0; at = (at + 1) & mask {
+		if l.serials[at].serial == serial {
+			return int(l.serials[at].slot)
+		}
+	}
+	return l.slot(f) // panics
 }
 
 // maxHeaderBytes bounds a record without its cells; maxSlotBytes what a cell

@@ -34,6 +34,7 @@ type Profile struct {
 	recent []recentID
 	slots  []slot
 	seen   View
+	views  uint64
 }
 
 // A slot holds one feature's cell, nil until an event concerns it.
@@ -70,6 +71,15 @@ func (p *Profile) Clock() time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(p.clock).UTC()
+}
+
+// First returns the earliest event time folded, or the zero time if there was
+// none.
+func (p *Profile) First() time.Time {
+	if p.events == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(p.first).UTC()
 }
 
 // Fold takes an event into memory, unless it is a duplicate or late. The
@@ -141,7 +151,8 @@ func (p *Profile) forget() {
 // View returns the profile's view of an event that it has just folded, valid
 // until the next call of Fold or View.
 func (p *Profile) View(e *event.Event) *View {
-	p.seen = View{Event: e, profile: p}
+	p.views++
+	p.seen = View{Event: e, profile: p, serial: p.views}
 	return &p.seen
 }
 

@@ -57,9 +57,11 @@ func TestFoldOutcomes(t *testing.T) {
 func TestClock(t *testing.T) {
 	h := newHistory(t)
 	assert.Zero(t, h.profile.Clock())
+	assert.Zero(t, h.profile.First())
 	h.add(on(1, "12:00:00"), "a")
 	h.add(on(1, "11:50:00"), "a")
 	assert.Equal(t, on(1, "12:00:00"), h.profile.Clock(), "the latest event, not the last")
+	assert.Equal(t, on(1, "11:50:00"), h.profile.First())
 	h.reload()
 	assert.Equal(t, on(1, "12:00:00"), h.profile.Clock())
 }

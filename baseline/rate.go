@@ -24,6 +24,7 @@ func Rate(name string, amount func(*event.Event) int64, period time.Duration) *O
 	period = clamp(period, time.Minute, time.Hour).Truncate(time.Second)
 	periods := int(Lateness/period) + 2
 	return &Of[Rates]{
+		serial:   nextSerial(),
 		id:       fmt.Sprintf("rate/1 %s period=%v", name, period),
 		maxBytes: binary.MaxVarintLen64*(1+periods) + 2 + rateDays*maxRateDayBytes,
 		newCell:  func() Cell { return &rateCell{amount: amount, period: period, recent: make([]int64, periods)} },

@@ -22,6 +22,7 @@ func Sequence(name string, window time.Duration, steps ...Step) *Of[Progress] {
 	window = clamp(window, time.Minute, 30*Day)
 	g := newGrid(window)
 	return &Of[Progress]{
+		serial:   nextSerial(),
 		id:       fmt.Sprintf("sequence/1 %s window=%v steps=%d", name, window, len(steps)),
 		maxBytes: len(steps) * maxStepBytes,
 		newCell:  func() Cell { return &sequenceCell{grid: g, steps: steps, traces: make([]stepTrace, len(steps))} },

@@ -180,6 +180,22 @@ func TestUnusualIn(t *testing.T) {
 	assert.Empty(t, values(v, features...))
 }
 
+// Forged bytes that fill all room with verdicts would leave none to learn in.
+func TestForgedVerdicts(t *testing.T) {
+	f := baseline.FirstSeen("agent", agent, &baseline.FirstSeenOptions{Cap: 4})
+	for verdicts := range 5 {
+		b := []byte{0, 0, 4}
+		for i := range 4 {
+			verdict := byte(0)
+			if i < verdicts {
+				verdict = 2
+			}
+			b = append(b, 0, 0, 0, 0, 0, 0, 0, byte(i), 1, 0, 1, verdict, 0)
+		}
+		assert.Equal(t, verdicts <= 2, f.NewCell().UnmarshalBinary(b) == nil, verdicts)
+	}
+}
+
 func TestVerdictText(t *testing.T) {
 	for _, v := range []baseline.Verdict{baseline.Undecided, baseline.Benign, baseline.Malicious} {
 		text, err := json.Marshal(v)

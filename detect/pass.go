@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/event"
 )
 
 // A Pass is one event as a detector sees it: Event, and through the features
@@ -20,6 +21,7 @@ type Pass struct {
 	emit     func(Finding)
 	suppress []Suppression
 	checks   []Check // that the rule has made so far
+	about    event.Principal
 }
 
 // maxEventIDs bounds a finding's list of event ids.
@@ -33,6 +35,12 @@ const maxEventIDs = 64
 func (p *Pass) Report(subject, title string, evidence ...Evidence) {
 	p.ReportAt(p.rule.info.Severity, subject, title, evidence...)
 }
+
+// About says that what the rule reports from here on is about another principal
+// than the one that made the call, such as the owner of a leaked key that AWS
+// has found. Session and access key of the call are then not part of the
+// finding.
+func (p *Pass) About(principal event.Principal) { p.about = principal }
 
 // ReportAt is Report with another severity, for a rule whose evidence differs
 // in weight. [Silent] reports nothing.
@@ -99,6 +107,9 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 	}
 	if !slices.Contains(f.EventIDs, e.ID) && len(f.EventIDs) < maxEventIDs {
 		f.EventIDs = append(f.EventIDs, e.ID)
+	}
+	if p.about.Key != "" {
+		f.Principal, f.PrincipalName, f.Session, f.AccessKeyID = p.about.Key, p.about.Name, p.about.Session, ""
 	}
 	f = f.clone()
 	for i := range p.suppress {

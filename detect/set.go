@@ -279,8 +279,13 @@ func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event
 		return outcome
 	}
 	st.open(g, key, p, e)
+	known := e.Time.Sub(p.First())
 	for _, i := range rules {
-		st.run(&g.rules[i])
+		// No feature knows the key for longer than the profile does: a rule that
+		// is silent while it learns has nothing to say yet.
+		if r := &g.rules[i]; known >= r.info.Learn || r.info.Cold != Silent {
+			st.run(r)
+		}
 	}
 	return outcome
 }
@@ -301,7 +306,7 @@ func (st *step) open(g *group, key string, p *baseline.Profile, e *event.Event) 
 func (st *step) close() { st.pass = Pass{checks: st.pass.checks[:0]} }
 
 func (st *step) run(r *rule) {
-	st.pass.rule, st.pass.checks = r, st.pass.checks[:0]
+	st.pass.rule, st.pass.checks, st.pass.about = r, st.pass.checks[:0], event.Principal{}
 	defer func() {
 		if v := recover(); v != nil && st.err == nil {
 			st.err = &PanicError{Rule: r.info.Name, EventID: st.pass.Event.ID, Value: v, Stack: debug.Stack()}

@@ -223,6 +223,22 @@ func TestFinding(t *testing.T) {
 	assert.Regexp(t, `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`, got[0].ID)
 }
 
+// A finding can be about somebody else than the caller; the next rule's is
+// about the caller again.
+func TestAbout(t *testing.T) {
+	about := detect.New(info("about"), func(p *detect.Pass) {
+		p.Report("caller", "title")
+		p.About(event.Principal{Key: "bob", Name: "Bob"})
+		p.Report("other", "title")
+	})
+	got := apply(t, newSet(t, about, echo(info("echo"))), nil, newEvent(1, on(1, "12:00:00"), "alice", "a"))
+	require.Len(t, got, 3)
+	assert.Equal(t, []string{"alice", "bob", "alice"}, []string{got[0].Principal, got[1].Principal, got[2].Principal})
+	assert.Equal(t, "Bob", got[1].PrincipalName)
+	assert.Empty(t, got[1].Session+got[1].AccessKeyID, "these are the caller's")
+	assert.Equal(t, "alice", got[1].Key, "the memory is still the caller's")
+}
+
 // apply returns what the set finds in events of one principal.
 func apply(t *testing.T, set *detect.Set, record []byte, events ...*event.Event) []detect.Finding {
 	t.Helper()

@@ -100,7 +100,7 @@ func FuzzRead(f *testing.F) {
 // FuzzReadNeighbours breaks one record and expects those around it.
 func FuzzReadNeighbours(f *testing.F) {
 	b := versionFirst("b")
-	for _, s := range []string{b, b[:len(b)-1], b[:100], b + "}", `{"x":[1`, `{"x":"`, `{"x":"\`, `{"x":{"Records":[`, strings.Repeat(`{"x":`, 70)} {
+	for _, s := range []string{b, b[:len(b)-1], b[:100], b + "}", `{"x":[1`, `{"x":"`, `{"x":"\`, `{"x":{"Records":[`, `"Records":`, `"Records":[],"x":`, `"owner":`, strings.Repeat(`{"x":`, 70)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, middle string) {

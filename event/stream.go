@@ -172,6 +172,7 @@ func (s *stream) envelope(w *window, level int) bool {
 			}
 			continue
 		}
+		at := w.offset(w.pos)
 		v, _, after := s.scan(w)
 		if !after {
 			return false
@@ -179,8 +180,24 @@ func (s *stream) envelope(w *window, level int) bool {
 		if key == "messageType" {
 			control = jsonscan.Text(v) == "CONTROL_MESSAGE"
 		}
+		s.rescue(v, at)
 	}
 	return false
+}
+
+// rescue decodes a value that an envelope has beside its records, if it is one
+// itself: an envelope that breaks off takes what follows it for its own.
+func (s *stream) rescue(v string, offset int64) {
+	if !strings.HasPrefix(v, "{") {
+		return
+	}
+	_, err := s.decoder.decode(v, s.options.MaxDepth)
+	switch {
+	case err == nil && s.tooLate(&s.decoder.event):
+		s.fail(offset, errTooLate)
+	case err == nil:
+		s.emit(&s.decoder.event)
+	}
 }
 
 // key reads a member's name and the colon after it.

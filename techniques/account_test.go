@@ -53,6 +53,10 @@ func TestAccount(t *testing.T) {
 				k := found[attack.Name]
 				assert.Equal(t, len(attack.EventIDs), k.Events)
 				assert.GreaterOrEqual(t, k.Severity(), detect.Medium, "attack %s", k.Name)
+				if part, elsewhere := k.Incident(); attack.MultiStage {
+					assert.GreaterOrEqual(t, part.Severity, detect.High, "attack %s as one story", k.Name)
+					assert.Zero(t, elsewhere, "findings about attack %s apart from its incident", k.Name)
+				}
 				assert.True(t, slices.ContainsFunc(k.FoundBy, func(s backtest.Sighting) bool { return slices.Contains(attack.Rules, s.Rule) }),
 					"attack %s is not found by any of the rules meant for it: %v", attack.Name, attack.Rules)
 			}

@@ -17,7 +17,7 @@ import (
 )
 
 // The tests in this file play somebody who knows how the rules work. What they
-// cannot stop is in TestWhatGetsThrough, and README.md says it.
+// cannot stop is in TestWhatGetsThrough, and the catalogue says it.
 
 // people and the twenty days in which all is well, in most of these tests.
 const ordinary = `rule none
@@ -139,6 +139,17 @@ func TestRotatingProxies(t *testing.T) {
 	)
 	requireFound(t, found(t, events, 21, detect.Medium), "first-seen-source-ip")
 	requireFound(t, found(t, events, 31, detect.High), "ssm-bulk")
+}
+
+// The URLs that a program signs are used from everywhere. Whoever steals its
+// credentials does not disappear among their users.
+func TestBehindTheUsersOfURLs(t *testing.T) {
+	got := found(t, calls(t,
+		`day 1-20 12:00 app s3:GetObject {"bucketName":"acme-reports","key":"in/{day}/{n}.csv"} times 40 every 10m from 100.{day}.{n}.9 additional {"AuthenticationMethod":"QueryString"}`,
+		`day 21 02:00 app s3:ListObjects {"bucketName":"acme-reports","prefix":"in/"} from 203.0.113.9`,
+		`day 21 02:01 app s3:GetObject {"bucketName":"acme-reports","key":"in/{n}.csv"} times 20 every 20s from 203.0.113.9`,
+	), 21, detect.Low)
+	requireFound(t, got, "first-seen-source-ip", "getobject-outside-networks")
 }
 
 // Who stays below the threshold of a rule that counts is seen by those that
@@ -298,6 +309,9 @@ func TestWhatGetsThrough(t *testing.T) {
 			`day 23 10:00 app s3:GetObject {"bucketName":"acme-reports","key":"x/{n}.csv"} times 55`,
 			`day 24 10:00 app s3:GetObject {"bucketName":"acme-reports","key":"x/{n}.csv"} times 75`,
 			`day 25 10:00 app s3:GetObject {"bucketName":"acme-reports","key":"x/{n}.csv"} times 100`,
+		}},
+		{"whoever is there from the first day", []string{
+			`day 1-21 02:00 alice s3:GetObject {"bucketName":"acme-finance","key":"{n}.xlsx"} times 15 from 203.0.113.9`,
 		}},
 		{"the usual calls, from the usual network, with the usual tool", []string{
 			`day 21 02:00 app s3:GetObject {"bucketName":"acme-reports","key":"in/{n}.csv"} times 20`,

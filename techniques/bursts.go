@@ -107,10 +107,11 @@ func (c *burstCell) Fold(e *event.Event, _ time.Time) {
 	}
 }
 
-// marks returns the marks of a slice, or nil if it is no longer kept.
+// marks returns the marks of a slice, which is not after the newest, or nil if
+// it is no longer kept.
 func (c *burstCell) marks(slice int64) []uint64 {
 	i := c.newest - slice
-	if i < 0 || i >= int64(c.kept) {
+	if i >= int64(c.kept) {
 		return nil
 	}
 	return c.recent[int(i)*c.words:][:c.words]
@@ -162,7 +163,7 @@ func (c *burstCell) habit(at time.Time) burstHabit {
 	var h burstHabit
 	first := settled
 	for day := settled - 1; day >= settled-30; day-- {
-		if i := c.last - day; i >= 0 && i < 64 && c.days>>i&1 != 0 {
+		if i := c.last - day; i >= 0 && c.days>>i&1 != 0 {
 			h.Days++
 			first = day
 		}

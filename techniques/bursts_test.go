@@ -66,6 +66,20 @@ func TestBursts(t *testing.T) {
 		})
 	}
 
+	t.Run("no value", func(t *testing.T) {
+		c := userAgentBursts.NewCell().(*burstCell)
+		c.Fold(&event.Event{Time: dayOne}, dayOne)
+		assert.Zero(t, c.answer(dayOne))
+	})
+	t.Run("later than is kept, or almost", func(t *testing.T) {
+		for slices := range int64(20) {
+			c := userAgentBursts.NewCell().(*burstCell)
+			for _, e := range append(at(dayOne, 1), at(dayOne.Add(-time.Duration(slices*c.slice)*time.Second), 1)...) {
+				c.Fold(e, dayOne)
+			}
+			assert.Equal(t, 1, c.answer(dayOne).Now)
+		}
+	})
 	t.Run("one value again and again", func(t *testing.T) {
 		c := userAgentBursts.NewCell().(*burstCell)
 		for i := range 1000 {

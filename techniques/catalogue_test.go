@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite README.md from the rules")
 func TestCatalogue(t *testing.T) {
 	detectors, err := All(nil)
 	require.NoError(t, err)
-	want := catalogue(detectors)
+	want := catalogue(t, detectors)
 	if *update {
 		require.NoError(t, os.WriteFile("README.md", []byte(want), 0o644))
 	}
@@ -65,7 +65,26 @@ What is often written about these techniques, and does not hold (any more):
   functions at once, and Lambda logs its calls under names with a version at the end, which a literal match misses.
 `
 
-func catalogue(detectors []detect.Detector) string {
+const catalogueLimits = `
+## What still gets through
+
+Tests play somebody who knows these rules (adversary_test.go): who poisons what is normal over weeks, floods memories, stays
+below thresholds, forges user agents and session names, replays records. What they show not to be found, at medium or above:
+
+- **The usual calls, from the usual network, with the usual tool.** Whoever sits on a principal's own machine and does only
+  what the principal does is the principal, to a log. What he needs beyond that is new, and found as such.
+- **Growth that keeps its pace.** A rate is judged by medians and peaks of past days: a third more each day, from the usual
+  place, stays below them. So does a burst of things that are all habits.
+- **Whoever was there from the first day.** What happens in the first 14 days of a principal is what normal is made of. Learn
+  from history that is known to be clean, or read the findings that rules make while they learn.
+- **What is reported and ignored.** A network used on three days over a week is normal from then on, although its first use
+  was reported. A verdict keeps it from that: malicious values never become normal.
+- **Principals that are new all the time.** One that calls from ever new networks, as a CI runner does, is not told for another
+  one. Rules that count, and those about other things than networks, still see it.
+- **What is not logged.** A rule without its telemetry is blind; ` + "`scan -coverage`" + ` names it.
+`
+
+func catalogue(t *testing.T, detectors []detect.Detector) string {
 	var infos []detect.Info
 	for _, d := range detectors {
 		infos = append(infos, d.Info())
@@ -80,6 +99,20 @@ func catalogue(detectors []detect.Detector) string {
 	for _, i := range infos {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", i.Name, i.Name, i.Technique, i.Severity, learning(i))
 	}
+	b.WriteString("\n## Signals\n\nWhat is known to give an attacker away in these logs, and which rule looks for it. " +
+		"Hooked means that the rule needs something of the configuration.\n\n| technique | signal | | rules |\n|---|---|---|---|\n")
+	for _, s := range signals {
+		var links []string
+		for _, rule := range s.rules {
+			links = append(links, fmt.Sprintf("[%s](#%s)", rule, rule))
+		}
+		answer := strings.Join(links, ", ")
+		if s.why != "" {
+			answer = strings.TrimPrefix(answer+": "+s.why, ": ")
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.technique, s.name, s.state(t), answer)
+	}
+	b.WriteString(catalogueLimits)
 	b.WriteString(catalogueStale)
 
 	var technique detect.Technique

@@ -55,15 +55,14 @@ func ownershipOf(name string, most int, each func(*event.Event) iter.Seq[string]
 	}
 }
 
-// weigh returns the severity of reading a thing that is new to the principal:
-// none for what it owns since an earlier day, little for what it made within
-// the last 24 hours, and less for people in the console, more from a network
-// that is new, too.
+// weigh returns the severity of reading a thing that is new to the principal,
+// and not its own since an earlier day: little for what it made within the last
+// 24 hours, less for people in the console, more from a network that is new,
+// too.
 func (o ownership) weigh(c *Config, p *detect.Pass, thing string, reads baseline.Novelty, s detect.Severity) detect.Severity {
 	s = person(p.Event, surprise(reads, s))
 	switch {
-	case s == detect.Silent || o.earlier.In(p).Established(thing):
-		return detect.Silent
+	case s == detect.Silent: // one more proves nothing, whoever made it
 	case o.today.In(p).Contains(thing):
 		return detect.Informational
 	case newNetwork(c, p):

@@ -45,6 +45,8 @@ func TestNamesAreNormalised(t *testing.T) {
 		{"secret", secretName, "arn:aws:secretsmanager:us-east-1:111122223333:secret:prod/db", "prod/db"},
 		{"secret", secretName, "arn:aws:secretsmanager:us-east-1:111122223333:secret:prod-1-db-AbCdEf", "prod-1-db"},
 		{"secret", secretName, "arn:aws:secretsmanager:us-east-1:111122223333:secret:-AbCdEf", "-AbCdEf"},
+		{"secret", secretName, "arn:aws:secretsmanager:us-east-1:111122223333:secret:prod/database", "prod/database"},
+		{"secret", secretName, "arn:aws:secretsmanager:us-east-1:111122223333:secret:prod-a-west", "prod-a-west"},
 		{"secret", secretName, "arn:", ""},
 	}
 	for _, tt := range tests {

@@ -27,11 +27,51 @@ const (
 // service may bring twenty new ones a day, and some days of them must be kept to
 // see that.
 var networks = baseline.FirstSeen("network", func(e *event.Event) string {
-	if !direct(e) || !e.Succeeded() {
+	if !direct(e) || !e.Succeeded() || presigned(e) {
 		return ""
 	}
 	return network(e)
 }, &baseline.FirstSeenOptions{Cap: 128})
+
+// urlNetworks remembers where the URLs that a principal signs are used from:
+// by others, everywhere, while the principal itself calls from where it always
+// does.
+var urlNetworks = baseline.FirstSeen("network of presigned requests", func(e *event.Event) string {
+	if !direct(e) || !e.Succeeded() || !presigned(e) {
+		return ""
+	}
+	return network(e)
+}, &baseline.FirstSeenOptions{Cap: 32}).On("s3:*")
+
+// origins says how new an event's network is to its principal: for a presigned
+// request, to the URLs that the principal signs. Whoever has credentials can
+// sign URLs, so for a principal that never does, that excuses nothing. Rules
+// that ask it use networks and urlNetworks.
+func origins(p *detect.Pass) baseline.Novelty {
+	n := networks.In(p)
+	if !presigned(p.Event) {
+		return n
+	}
+	u := urlNetworks.In(p)
+	u.New = u.New && !n.Established(u.Value)
+	return u
+}
+
+// origin is the subject of a finding about an event's network: the network, but
+// for presigned requests all of them, since the users of a principal's URLs are
+// one matter.
+func origin(e *event.Event) string {
+	if presigned(e) {
+		return "presigned URLs"
+	}
+	return network(e)
+}
+
+// presigned reports whether a request was authorised by its URL: whoever has
+// that may be someone else than the principal.
+func presigned(e *event.Event) bool {
+	return e.Is("s3") && e.Additional.At("AuthenticationMethod").Text() == "QueryString"
+}
 
 // tools remembers the families of software a principal uses.
 var tools = baseline.FirstSeen("tool", func(e *event.Event) string {
@@ -107,15 +147,20 @@ func person(e *event.Event, s detect.Severity) detect.Severity {
 }
 
 // mature reports whether a feature has learnt enough to tell what is new, for
-// rules that only weigh novelty and need no learning otherwise.
-func mature(a baseline.Age) bool { return a.For >= learn && a.Days >= 3 }
+// rules that only weigh novelty and need no learning otherwise. It counts by
+// days, as [baseline.FirstSeen] does.
+func mature(a baseline.Age) bool {
+	return dayOf(a.Since.Add(a.For))-dayOf(a.Since) >= int32(learn/day) && a.Days >= 3
+}
 
 // newNetwork reports whether an event's network is surprising: new to a
 // principal whose networks are learnt and steady, and not the organisation's.
-// Refused calls may come from a new network too, although they teach nothing.
+// Refused calls may come from a new network too, although they teach nothing: of
+// a principal all of whose calls are refused no network is known, nor new.
+// Where a presigned request comes from is not where the principal is.
 func newNetwork(c *Config, p *detect.Pass) bool {
 	v, n := network(p.Event), networks.In(p)
-	return v != "" && !n.Established(v) && steady(n) && !c.knownSource(p.Event) && mature(networks.Age(p))
+	return v != "" && !presigned(p.Event) && n.Known > 0 && !n.Established(v) && steady(n) && !c.knownSource(p.Event) && mature(networks.Age(p))
 }
 
 // newTool reports whether an event's tool family is surprising.

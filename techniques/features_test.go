@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -211,12 +212,6 @@ func TestLocationIsDescribed(t *testing.T) {
 	assert.Equal(t, "unknown", Location{}.String())
 }
 
-func TestMature(t *testing.T) {
-	assert.True(t, mature(baseline.Age{For: learn, Days: 3}))
-	assert.False(t, mature(baseline.Age{For: learn - 1, Days: 3}))
-	assert.False(t, mature(baseline.Age{For: learn, Days: 2}))
-}
-
 func TestAccountOf(t *testing.T) {
 	assert.Equal(t, "111122223333", accountOf("arn:aws:iam::111122223333:role/a:b"))
 	assert.Equal(t, "111122223333", accountOf("arn:aws:iam::111122223333:r"))
@@ -238,6 +233,19 @@ func TestSeverityOfNovelty(t *testing.T) {
 	assert.Equal(t, detect.Medium, person(console, detect.High))
 	assert.Equal(t, detect.Informational, person(console, detect.Informational), "never silenced")
 	assert.Equal(t, detect.High, person(&event.Event{UserAgent: "S3Console/0.4"}, detect.High), "a user agent excuses nothing")
+}
+
+func TestMature(t *testing.T) {
+	age := func(since, at string, days int) baseline.Age {
+		from, err := time.Parse(time.DateTime, since)
+		require.NoError(t, err)
+		to, err := time.Parse(time.DateTime, at)
+		require.NoError(t, err)
+		return baseline.Age{Since: from, For: to.Sub(from), Days: days}
+	}
+	assert.True(t, mature(age("2026-01-05 09:00:00", "2026-01-19 08:00:00", 3)), "on the fifteenth day, as soon as it begins")
+	assert.False(t, mature(age("2026-01-05 09:00:00", "2026-01-18 23:59:59", 3)), "on the fourteenth")
+	assert.False(t, mature(age("2026-01-05 09:00:00", "2026-01-19 08:00:00", 2)), "with two days of activity")
 }
 
 func TestClip(t *testing.T) {

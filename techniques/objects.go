@@ -36,7 +36,8 @@ func objectRead(e *event.Event) string {
 // bucketsRead remembers the buckets that a principal reads.
 var bucketsRead = baseline.FirstSeen("bucket read", bucketRead, &baseline.FirstSeenOptions{Cap: 128}).On("s3:GetObject")
 
-// The buckets that a principal read lately, and the networks it did so from.
+// The buckets that a principal read lately, and the networks it did so from
+// itself.
 var (
 	lateBuckets  = baseline.Distinct("bucket read", bucketRead, 16, time.Hour).On("s3:GetObject")
 	lateNetworks = baseline.Distinct("network read from", networkRead, 8, time.Hour).On("s3:GetObject")
@@ -50,7 +51,7 @@ func bucketRead(e *event.Event) string {
 }
 
 func networkRead(e *event.Event) string {
-	if !readsObject(e) {
+	if !readsObject(e) || presigned(e) {
 		return ""
 	}
 	return network(e)
@@ -94,7 +95,7 @@ func (h readHour) evidence(p *detect.Pass) []detect.Evidence {
 		Expected: habit(bucketsRead.In(p)),
 	}, {
 		Name:     "networks read from within an hour",
-		Observed: some(h.networks.Values()) + "; new: " + someOrNone(h.newNetworks),
+		Observed: someOrNone(h.networks) + "; new: " + someOrNone(h.newNetworks),
 		Expected: habit(networks.In(p)),
 	}}
 }

@@ -67,6 +67,8 @@ func TestReadsInAccessLogs(t *testing.T) {
 			logged{requester: "arn:aws:iam::444455556666:user/eve"}, []string{"medium cross-account-read"}},
 		{"another canonical user", &Config{Accounts: []string{"111122223333"}}, 1,
 			logged{requester: "3272ee65a908a7677109fedda345db8d9554ba26398b2ca10581de88777e2b61"}, []string{"medium cross-account-read"}},
+		{"CloudFront for itself", &Config{Accounts: []string{"111122223333"}}, 1, logged{requester: "svc:cloudfront.amazonaws.com"}, nil},
+		{"nobody", &Config{Accounts: []string{"111122223333"}}, 1, logged{requester: "-"}, nil},
 		{"the bucket's owner", &Config{Accounts: []string{"111122223333"}}, 1,
 			logged{requester: "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"}, nil},
 	} {

@@ -8,23 +8,33 @@ import (
 	"github.com/cloudtell/cloudtell/event"
 )
 
-// What makes a bucket public: the statements of its policy, as S3 itself judges
-// them ("the meaning of public" in its guide), and the grants of access control
-// lists.
+// What opens a bucket: the statements of its policy, public as S3 itself judges
+// them ("the meaning of public" in its guide) or for foreign accounts, and the
+// grants of access control lists.
 
 // publicStatement returns the first statement of a policy that lets everyone
 // in; false if there is none.
 func publicStatement(policy event.Raw) (event.Raw, bool) {
-	if text := policy.Text(); text != "" {
-		policy = event.Raw(text) // a document within a string
-	}
-	for s := range oneOrMore(policy.At("Statement")) {
-		if s.At("Effect").Text() == "Allow" &&
-			(everyone(s.At("Principal")) || s.At("NotPrincipal").Exists()) && !restricts(s.At("Condition")) {
+	for s := range allowing(policy) {
+		if (everyone(s.At("Principal")) || s.At("NotPrincipal").Exists()) && !restricts(s.At("Condition")) {
 			return s, true
 		}
 	}
 	return "", false
+}
+
+// allowing yields the statements of a policy that allow something.
+func allowing(policy event.Raw) iter.Seq[event.Raw] {
+	if text := policy.Text(); text != "" {
+		policy = event.Raw(text) // a document within a string
+	}
+	return func(yield func(event.Raw) bool) {
+		for s := range oneOrMore(policy.At("Statement")) {
+			if s.At("Effect").Text() == "Allow" && !yield(s) {
+				return
+			}
+		}
+	}
 }
 
 // everyone reports whether a statement's principal is anyone at all.
@@ -38,6 +48,72 @@ func everyone(principal event.Raw) bool {
 		}
 	}
 	return false
+}
+
+// foreignReader returns the first account that a policy lets read objects and
+// that own does not know; "" if there is none. Accounts are named as principals
+// or, where the statement is for everyone, by its conditions. Those that may
+// only write, such as the load balancers' of AWS, read nothing.
+func foreignReader(policy event.Raw, own func(account string) bool) string {
+	for s := range allowing(policy) {
+		if !allowsReading(s) {
+			continue
+		}
+		for account := range accountsNamed(s) {
+			if !own(account) {
+				return account
+			}
+		}
+	}
+	return ""
+}
+
+// allowsReading reports whether a statement's actions have s3:GetObject among
+// them, or one of its versions.
+func allowsReading(statement event.Raw) bool {
+	const read = "s3:getobject"
+	for action := range oneOrMore(statement.At("Action")) {
+		pattern := strings.ToLower(action.Text())
+		if prefix, _, any := strings.Cut(pattern, "*"); pattern == read || pattern == read+"version" || any && strings.HasPrefix(read, prefix) {
+			return true
+		}
+	}
+	return statement.At("NotAction").Exists()
+}
+
+// accountsNamed yields the accounts that a statement is for.
+func accountsNamed(statement event.Raw) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for principal := range oneOrMore(statement.At("Principal", "AWS")) {
+			if account := namedAccount(principal.Text()); account != "" && !yield(account) {
+				return
+			}
+		}
+		for operator, keys := range statement.At("Condition").Members() {
+			for key, values := range keys.Members() {
+				if strings.Contains(operator, "Not") || !strings.EqualFold(key, "aws:PrincipalAccount") && !strings.EqualFold(key, "aws:PrincipalArn") {
+					continue
+				}
+				for v := range oneOrMore(values) {
+					if account := namedAccount(v.Text()); account != "" && !yield(account) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// namedAccount returns the account that a policy names by its number or by an
+// ARN in it, or "".
+func namedAccount(name string) string {
+	if strings.HasPrefix(name, "arn:") {
+		name = accountOf(name)
+	}
+	if len(name) != 12 || strings.Trim(name, "0123456789") != "" {
+		return ""
+	}
+	return name
 }
 
 // restrictingKeys are the condition keys that say who or where from, in lower
@@ -80,7 +156,9 @@ func allNarrow(values event.Raw) bool {
 }
 
 // narrow reports whether a condition's value fits only some callers. S3 takes
-// networks larger than /8, or /32 of IPv6, for everywhere.
+// networks larger than /8, or /32 of IPv6, for everywhere, and what has a
+// wildcard for anything; here, what comes before one may be enough, as in
+// AROAEXAMPLE:* or o-example/*, but not in vpce-*.
 func narrow(value string) bool {
 	if network, err := netip.ParsePrefix(value); err == nil {
 		if network.Addr().Is4() {
@@ -88,13 +166,24 @@ func narrow(value string) bool {
 		}
 		return network.Bits() >= 32
 	}
-	if rest, ok := strings.CutPrefix(value, "arn:"); ok && strings.Count(rest, ":") >= 4 {
-		// arn:partition:service:region:account:resource: the account, or a
-		// bucket or queue of one name, must be said.
-		parts := strings.SplitN(rest, ":", 5)
-		return strings.Trim(parts[3], "*?") != "" || strings.Trim(parts[4], "*?") != ""
+	if strings.HasPrefix(value, "arn:") {
+		// arn:partition:service:region:account:resource: the account must be
+		// said, or a bucket, whose name nobody else can have.
+		parts := strings.SplitN(value, ":", 6)
+		if len(parts) < 6 {
+			return false
+		}
+		bucket, _, _ := strings.Cut(parts[5], "/")
+		return fixed(parts[4]) || parts[2] == "s3" && fixed(bucket)
 	}
-	return value != "" && value[0] != '*'
+	known, _, _ := strings.Cut(strings.ReplaceAll(value, "?", "*"), "*")
+	return fixed(value) || len(known) > 1 && strings.ContainsAny(known[len(known)-1:], ":/")
+}
+
+// fixed reports whether a part of a condition's value is the same for every
+// caller. What is said of the bucket ("${aws:ResourceOrgID}") is.
+func fixed(part string) bool {
+	return part != "" && !strings.ContainsAny(strings.ReplaceAll(part, "${aws:Resource", ""), "*?$")
 }
 
 // publicGrant returns whom an access control list lets in that is everyone:
@@ -134,11 +223,12 @@ func publicGroup(grantee string) string {
 }
 
 // publicAccessUnblocked returns the first of a bucket's or account's blocks of
-// public access that a request turns off, or "".
+// public access that a request turns off, or "". A request sets all of them:
+// those that it does not name are off.
 func publicAccessUnblocked(request event.Raw) string {
 	blocks := request.At("PublicAccessBlockConfiguration")
 	for _, block := range [...]string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
-		if on, said := blocks.At(block).Bool(); said && !on {
+		if blocks.Exists() && !blocks.At(block).IsTrue() {
 			return block
 		}
 	}

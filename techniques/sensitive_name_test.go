@@ -29,6 +29,9 @@ func TestSensitiveName(t *testing.T) {
 		{"api-key-2", "key"},
 		{"github-token", "token"},
 		{"oauth2Token", "token"},
+		{"appKEY", "key"},
+		{"stripeKEY2", "key"},
+		{"public-password", "password"},
 		{"ssh-passphrase", "passphrase"},
 		{"/svc/creds", "cred"},
 		{"service-credentials", "credential"},
@@ -70,6 +73,8 @@ func TestSensitiveName(t *testing.T) {
 		{"/author/name", ""},
 		{"compass", ""},
 		{"certified", ""},
+		{"/s/s", ""},
+		{"ökey", ""},
 		// About a secret, not one.
 		{"secret-arn", ""},
 		{"token_url", ""},

@@ -49,10 +49,12 @@ func awsQuarantinedKey(*Config) detect.Detector {
 			!p.Require("the call succeeded", e.Succeeded()) {
 			return
 		}
-		identity := e.Request.At("userName").Text()
+		kind, identity := "user", e.Request.At("userName").Text()
 		if identity == "" {
-			identity = e.Request.At("roleName").Text()
+			kind, identity = "role", e.Request.At("roleName").Text()
 		}
+		// What else is found about the identity belongs to the same story.
+		p.About(event.Principal{Key: "arn:aws:iam::" + e.AccountID + ":" + kind + "/" + identity, Name: identity})
 		p.Report(identity, "AWS quarantined "+clip(identity)+": its access key is public", detect.Evidence{
 			Name:     "policy put on " + clip(identity),
 			Observed: clip(name),

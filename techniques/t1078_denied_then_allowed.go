@@ -84,7 +84,7 @@ func deniedThenAllowed(c *Config) detect.Detector {
 			return
 		}
 		w := probedCalls.In(p)
-		if !p.AtLeast("different calls refused within an hour", w.Count, p.Threshold()) { // costs less than leaving out the usual ones
+		if !p.AtLeast("different calls refused within an hour", w.Count, p.Threshold()) { // the quick answer first
 			return
 		}
 		if w = w.Except(probedUsually.In(p)); !p.Reaches(w.Count) {

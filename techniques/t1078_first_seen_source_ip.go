@@ -18,7 +18,7 @@ func firstSeenSourceIP(c *Config) detect.Detector {
 		Technique:   "T1078.004",
 		Tactic:      detect.InitialAccess,
 		Severity:    detect.Medium,
-		Uses:        []baseline.Feature{networks, tools},
+		Uses:        []baseline.Feature{networks, urlNetworks, tools},
 		Needs:       detect.ManagementEvents,
 		AboutSource: true,
 		Learn:       learn,
@@ -39,7 +39,7 @@ func firstSeenSourceIP(c *Config) detect.Detector {
 			p.Excuse("the source is a known network", c.knownSource(e)) {
 			return
 		}
-		n := networks.In(p)
+		n := origins(p)
 		if !p.Require("the network is new to the principal", n.New) {
 			return
 		}
@@ -61,7 +61,7 @@ func firstSeenSourceIP(c *Config) detect.Detector {
 			severity = raised(severity, 1)
 			evidence = append(evidence, outsideEvidence(c, e))
 		}
-		p.ReportAt(person(e, surprise(n, severity)), n.Value, title, evidence...)
+		p.ReportAt(person(e, surprise(n, severity)), origin(e), title, evidence...)
 	})
 }
 

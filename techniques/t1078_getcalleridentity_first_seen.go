@@ -53,10 +53,11 @@ func getCallerIdentityFirstSeen(c *Config) detect.Detector {
 			title += ", with a new tool"
 			evidence = append(evidence, toolEvidence(p))
 		}
-		if w := deniedReads.In(p); w.Count >= 3 {
+		const someDenied = 3
+		if w := deniedReads.In(p); w.Count >= someDenied {
 			severity = raised(severity, 1)
 			title += ", among denied calls"
-			evidence = append(evidence, deniedEvidence(w))
+			evidence = append(evidence, deniedEvidence(w, someDenied))
 		}
 		p.ReportAt(person(p.Event, severity), "", title, evidence...)
 	})

@@ -11,7 +11,7 @@ import (
 // instanceEgress remembers where the EC2 instances of a role call from. People
 // who assume the same role do not add to it.
 var instanceEgress = baseline.FirstSeen("instance egress", func(e *event.Event) string {
-	if !direct(e) || e.Principal.Kind != event.InstanceRole {
+	if !direct(e) || e.Principal.Kind != event.InstanceRole || presigned(e) {
 		return ""
 	}
 	return network(e)
@@ -27,7 +27,7 @@ func instanceCredsOffInstance(c *Config) detect.Detector {
 		Technique:   "T1078.004",
 		Tactic:      detect.InitialAccess,
 		Severity:    detect.High,
-		Uses:        []baseline.Feature{instanceEgress},
+		Uses:        []baseline.Feature{instanceEgress, networks, urlNetworks},
 		Needs:       detect.ManagementEvents,
 		AboutSource: true,
 		Learn:       learn,
@@ -48,6 +48,9 @@ func instanceCredsOffInstance(c *Config) detect.Detector {
 			return
 		}
 		n := instanceEgress.In(p)
+		if presigned(e) { // a program on the instances may sign URLs for its users
+			n = origins(p)
+		}
 		if !p.Require("the network is new to the instances of the role", n.New) {
 			return
 		}
@@ -57,7 +60,7 @@ func instanceCredsOffInstance(c *Config) detect.Detector {
 		if strings.HasPrefix(e.Principal.Session, "i-") {
 			severity = detect.High
 		}
-		p.ReportAt(surprise(n, severity), n.Value, "credentials of instance "+clip(e.Principal.Session)+" used from "+e.SourceAddress, detect.Evidence{
+		p.ReportAt(surprise(n, severity), origin(e), "credentials of instance "+clip(e.Principal.Session)+" used from "+e.SourceAddress, detect.Evidence{
 			Name:     "source network of the role's instances",
 			Observed: e.SourceAddress + " (" + n.Value + ")",
 			Expected: habit(n),

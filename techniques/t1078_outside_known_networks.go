@@ -15,12 +15,12 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 		Name: "outside-known-networks",
 		Doc: "A principal's credentials are used from outside Config.Networks and Config.VPCEndpoints. " +
 			"Needs the configuration and no learning, so it speaks from the first event on. A private address counts as known only through a known VPC endpoint. " +
-			"A learnt place weighs less for long-term credentials and nothing for temporary ones, and a role that calls from ever new places, such as a CI runner's, is left out. " +
+			"A learnt place is only noted for long-term credentials and nothing for temporary ones; somebody who is often at new ones is low, and a role that calls from ever new places, such as a CI runner's, is left out. " +
 			"Credentials of EC2 instances are left to instance-creds-off-instance.",
 		Technique:   "T1078.004",
 		Tactic:      detect.InitialAccess,
 		Severity:    detect.Medium,
-		Uses:        []baseline.Feature{networks},
+		Uses:        []baseline.Feature{networks, urlNetworks},
 		Needs:       detect.ManagementEvents,
 		AboutSource: true,
 		Hook:        "Config.Networks",
@@ -41,14 +41,16 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 			!p.Require("the call succeeded or was denied", attempted(e)) { // a failed sign-in used no credentials
 			return
 		}
-		subject := cmp.Or(network(e), e.SourceAddress)
-		n := networks.In(p)
+		place, n := cmp.Or(network(e), e.SourceAddress), origins(p)
 		learnt := mature(networks.Age(p))
-		habitual, rambling := learnt && n.Established(subject), learnt && !steady(n)
+		habitual, rambling := learnt && (n.Established(place) || networks.In(p).Established(place)), learnt && !steady(n)
 		severity := detect.Medium
 		switch e.Principal.Kind {
 		case event.User, event.Root:
-			if habitual {
+			switch {
+			case habitual: // said when it began
+				severity = detect.Informational
+			case rambling && e.Principal.Kind == event.User:
 				severity = detect.Low
 			}
 		case event.SSO:
@@ -68,7 +70,7 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 			p.Require("a user, a person or a plain role made the call", false)
 			return
 		}
-		p.ReportAt(person(e, severity), subject, "credentials used from "+e.SourceAddress+", outside the known networks", outsideEvidence(c, e))
+		p.ReportAt(person(e, severity), cmp.Or(origin(e), place), "credentials used from "+e.SourceAddress+", outside the known networks", outsideEvidence(c, e))
 	})
 }
 

@@ -15,14 +15,14 @@ var objectReads = []string{"s3:GetObject", "s3:HeadObject", "s3:SelectObjectCont
 
 // anonymousHabit remembers, for a bucket, that it is read anonymously. That it
 // was so when we first looked makes no habit, hence an initial period of less
-// than a day; it takes five days over two weeks. Elastic's rule takes five days
-// to know a bucket's reader.
+// than a day; it takes five days over the week for which the first finding
+// stands. Elastic's rule takes five days to know a bucket's reader.
 var anonymousHabit = baseline.FirstSeen("anonymous reads", func(e *event.Event) string {
 	if !readAnonymously(e) {
 		return ""
 	}
 	return "anonymous"
-}, &baseline.FirstSeenOptions{Cap: 4, Learn: time.Hour, Days: 5, Span: learn}).On(objectReads...)
+}, &baseline.FirstSeenOptions{Cap: 4, Learn: time.Hour, Days: 5, Span: novelty}).On(objectReads...)
 
 // anonymousNetworks remembers, for a bucket, where it is read from
 // anonymously.
@@ -42,7 +42,7 @@ func anonymousRead(c *Config) detect.Detector {
 		Name: "anonymous-read",
 		Doc: "An object was read without any credentials from a bucket that is not meant to be public. " +
 			"One success proves that the whole world can read it; of a sensitive bucket that is critical. " +
-			"A bucket that has long been read so is one that somebody forgot to declare in Config.PublicBuckets: there only a new network counts, and little.",
+			"A bucket that is still read so every day a week later is one that somebody forgot to declare in Config.PublicBuckets: there only a new network counts, and little.",
 		Technique: "T1530",
 		Tactic:    detect.Collection,
 		Severity:  detect.High,
@@ -73,7 +73,7 @@ func anonymousRead(c *Config) detect.Detector {
 			severity, expected = detect.Critical, "no anonymous reads of a sensitive bucket"
 		case !habitual.New:
 			n := anonymousNetworks.In(p)
-			if !p.Require("the bucket, long read without credentials, was read so from a new network", n.New) {
+			if !p.Require("the bucket, read without credentials for a week, was read so from a new network", n.New) {
 				return
 			}
 			severity = surprise(n, detect.Low)

@@ -2,7 +2,6 @@ package techniques
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/event"
@@ -39,8 +38,17 @@ func (c *Config) opened(e *event.Event) opening {
 	const unprotected = "no longer protected from public access: "
 	switch e.Operation {
 	case "PutBucketPolicy":
-		if s, ok := publicStatement(cmp.Or(e.Request.At("bucketPolicy"), e.Request.At("policy"))); ok {
+		policy := cmp.Or(e.Request.At("bucketPolicy"), e.Request.At("policy"))
+		if s, ok := publicStatement(policy); ok {
 			return opening{"opened to everyone by a policy that allows " + actions(s), detect.Medium, true}
+		}
+		own := func(account string) bool { return account == e.AccountID || c.ownAccount(account) }
+		if account := foreignReader(policy, own); account != "" {
+			severity := detect.Medium
+			if len(c.Accounts) == 0 {
+				severity = detect.Low // it may well be the organisation's
+			}
+			return opening{"opened to account " + account + " by its policy", severity, false}
 		}
 	case "CreateBucket", "PutBucketAcl", "PutObjectAcl":
 		switch group := publicGrant(e.Request); group {
@@ -65,8 +73,8 @@ func (c *Config) opened(e *event.Event) opening {
 	case "PutBucketReplication":
 		for rule := range oneOrMore(e.Request.At("ReplicationConfiguration", "Rule")) {
 			to := rule.At("Destination", "Account").Text()
-			if to != "" && to != e.AccountID && !slices.Contains(c.Accounts, to) {
-				return opening{"replicated to account " + to + ", to " + rule.At("Destination", "Bucket").Text(), detect.Medium, false}
+			if to != "" && to != e.AccountID && !c.ownAccount(to) {
+				return opening{"replicated to account " + to + ", to " + shown(rule.At("Destination", "Bucket").Text()), detect.Medium, false}
 			}
 		}
 	}
@@ -82,14 +90,15 @@ func actions(statement event.Raw) string {
 	if list == nil {
 		return "all but a few actions" // NotAction
 	}
-	return some(list)
+	return shown(some(list))
 }
 
 func bucketOpened(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "bucket-opened",
-		Doc: "A bucket was opened to everyone, or its objects are replicated to a foreign account. " +
+		Doc: "A bucket was opened to everyone or to a foreign account, or its objects are replicated to one. " +
 			"Everyone is let in by a policy that allows any principal under no condition of who or where from, or by an access control list for all users. " +
+			"A policy that names the account which may read is low until Config names yours. " +
 			"A block of public access that is turned off lets nobody in yet and is low, for the whole account medium. A sensitive bucket makes each high. " +
 			"It does not matter who did it, services and infrastructure as code included. " +
 			"Access lists that are given with a single upload are not seen here, what was read through them is: see anonymous-read.",
@@ -103,7 +112,7 @@ func bucketOpened(c *Config) detect.Detector {
 		Benign: []string{
 			"The bucket serves a public website or download; declare it in Config.PublicBuckets.",
 			"A template turns the blocks of public access off before it sets a policy that is narrow.",
-			"Objects are replicated to an account of the organisation; name it in Config.Accounts.",
+			"A policy or a replication is for another account of the organisation; name it in Config.Accounts.",
 		},
 		Respond: []string{
 			"Ask who made the change whether the bucket is meant to be open; if not, turn on Block Public Access and remove the policy, grant or replication.",

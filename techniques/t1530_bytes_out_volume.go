@@ -42,10 +42,9 @@ func bytesOutVolume(c *Config) detect.Detector {
 		Threshold: c.threshold("bytes-out-volume", detect.Threshold{
 			Of: "megabytes read within ten minutes", Value: bytesOutFloor, Min: 1, Max: 1_000_000_000,
 		}),
-		Learn:     learn,
-		LearnDays: readRateDays,
-		Cold:      detect.Low,
-		Quiet:     24 * time.Hour,
+		Learn: learn,
+		Cold:  detect.Low,
+		Quiet: 24 * time.Hour,
 		Benign: []string{
 			"A restore, a migration or the training of a model reads large objects for the first time.",
 			"A batch job runs for the first or second time; from the third day on it is normal.",

@@ -2,7 +2,6 @@ package techniques
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
@@ -18,15 +17,14 @@ var bucketReaders = baseline.FirstSeen("reader's account", readerAccount, &basel
 // or nobody. It is a reading of the foreign account's if a service made it for
 // that, since there is where the data went.
 func readerAccount(e *event.Event) string {
-	p := &e.Principal
-	if !e.Succeeded() || p.Kind == event.Service || p.Kind == event.Anonymous {
+	if !e.Succeeded() {
 		return ""
 	}
-	reader := p.AccountID
+	reader := e.Principal.AccountID // AWS and nobody have none
 	switch {
 	case e.Access == nil:
-		if owner := bucketOwner(e); reader == owner || e.AccountID != owner {
-			return "" // the caller's own log tells what it reads elsewhere
+		if reader == e.AccountID {
+			return "" // its own bucket, or its own log of what it reads elsewhere
 		}
 	case reader == "":
 		if reader = e.Identity.PrincipalID; reader == e.Access.BucketOwner {
@@ -36,21 +34,11 @@ func readerAccount(e *event.Event) string {
 	return reader
 }
 
-// bucketOwner returns the account that owns the bucket of an event.
-func bucketOwner(e *event.Event) string {
-	for r := range e.Resources() {
-		if r.Type == "AWS::S3::Bucket" && r.AccountID != "" {
-			return r.AccountID
-		}
-	}
-	return e.AccountID
-}
-
 func crossAccountRead(c *Config) detect.Detector {
 	info := detect.Info{
 		Name: "cross-account-read",
 		Doc: "An object was read by another account, which is not the organisation's and never used to read the bucket. " +
-			"A bucket policy, an access point or a role's trust lets it in, on purpose or not. A sensitive bucket makes it high. " +
+			"A bucket policy, an access point or an access control list lets it in, on purpose or not. A sensitive bucket makes it high. " +
 			"CloudTrail tells whose the bucket is; a server access log does not, so that there the accounts in Config decide, and without them a new account is low. " +
 			"What is another account's is known at once if Config names accounts, and has to be learnt otherwise.",
 		Technique: "T1530",
@@ -79,7 +67,7 @@ func crossAccountRead(c *Config) detect.Detector {
 		e := p.Event
 		reader, bucket := readerAccount(e), e.Bucket()
 		if !p.Require("an object was read by an account other than the bucket's", reader != "") ||
-			p.Excuse("the account is one of the organisation's", slices.Contains(c.Accounts, reader)) ||
+			p.Excuse("the account is one of the organisation's", c.ownAccount(reader)) ||
 			p.Excuse("the reader is a declared scanner at its place", c.declaredScanner(e)) ||
 			p.Excuse("the bucket is meant to be public", c.publicBucket(bucket)) {
 			return

@@ -12,14 +12,15 @@ func getObjectOutsideNetworks(c *Config) detect.Detector {
 	info := detect.Info{
 		Name: "getobject-outside-networks",
 		Doc: "A principal reads S3 objects from outside the organisation's networks. " +
-			"Where Config names networks or VPC endpoints, outside is what they do not cover; a network that the principal has long used is then one level lower. " +
+			"Where Config names networks or VPC endpoints, outside is what they do not cover; a network that the principal has long used is then two levels lower. " +
 			"Otherwise outside is a network new to the principal. " +
-			"Reads by presigned URL, which others are meant to use, are one level lower; reads of public buckets do not count.",
+			"Reads by presigned URL, which others are meant to use, are one level lower, and one finding whatever their networks; " +
+			"they are compared with where the principal's URLs were used before. Reads of public buckets do not count.",
 		Technique: "T1530",
 		Tactic:    detect.Collection,
 		Severity:  detect.Medium,
 		Events:    []string{"s3:GetObject"},
-		Uses:      []baseline.Feature{networks},
+		Uses:      []baseline.Feature{networks, urlNetworks},
 		Needs:     detect.S3DataEvents,
 		Quiet:     novelty,
 		Benign: []string{
@@ -46,7 +47,7 @@ func getObjectOutsideNetworks(c *Config) detect.Detector {
 			p.Excuse("the bucket is meant to be public", c.publicBucket(bucket)) {
 			return
 		}
-		n := networks.In(p)
+		n := origins(p)
 		if !configured && !p.Require("the network is new to the principal", n.New) {
 			return
 		}
@@ -57,14 +58,18 @@ func getObjectOutsideNetworks(c *Config) detect.Detector {
 		if presigned(e) {
 			severity = severity.Lowered(1)
 		}
-		if !n.New {
-			severity = severity.Lowered(1)
+		switch {
+		case n.New:
+		case mature(networks.Age(p)):
+			severity = severity.Lowered(2) // where the principal has always been: said when it began
+		default:
+			severity = severity.Lowered(1) // seen on another day
 		}
-		// A principal seen at ever new networks signs URLs for the world, belongs
-		// to a traveller, or runs on a build service. Where the networks are known,
-		// that does not excuse its own calls, but each of its networks proves no
-		// more than the one before.
-		subject := network(e)
+		// A principal seen at ever new networks belongs to a traveller, or runs on
+		// a build service; one whose URLs are, signs them for the world. Where the
+		// networks are known, that does not excuse its own calls, but each of its
+		// networks proves no more than the one before.
+		subject := origin(e)
 		switch {
 		case !configured || presigned(e):
 			severity = surprise(n, severity)
@@ -87,12 +92,6 @@ func getObjectOutsideNetworks(c *Config) detect.Detector {
 			Observed: bucket + "/" + e.ObjectKey(),
 		})
 	})
-}
-
-// presigned reports whether a request was authorised by its URL: whoever has
-// that may be someone else than the principal.
-func presigned(e *event.Event) bool {
-	return e.Additional.At("AuthenticationMethod").Text() == "QueryString"
 }
 
 // source describes where a call came from.

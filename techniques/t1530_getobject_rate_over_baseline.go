@@ -42,10 +42,9 @@ func getObjectRateOverBaseline(c *Config) detect.Detector {
 		Threshold: c.threshold("getobject-rate-over-baseline", detect.Threshold{
 			Of: "reads within a minute", Value: readRateFloor, Min: 1, Max: 1_000_000,
 		}),
-		Learn:     learn,
-		LearnDays: readRateDays,
-		Cold:      detect.Low,
-		Quiet:     24 * time.Hour,
+		Learn: learn,
+		Cold:  detect.Low,
+		Quiet: 24 * time.Hour,
 		Benign: []string{
 			"A migration, a restore or a reprocessing of old data runs for the first time.",
 			"A batch job runs for the first or second time; from the third day on it is normal.",
@@ -57,7 +56,9 @@ func getObjectRateOverBaseline(c *Config) detect.Detector {
 			"Add up bytesTransferredOut of its GetObject events to know how much has left.",
 		},
 	}, func(p *detect.Pass) {
-		if !p.Require("the principal itself read an object", readsObject(p.Event)) {
+		e := p.Event
+		if !p.Require("the principal itself read an object", readsObject(e)) ||
+			p.Excuse("the bucket is meant to be public", c.publicBucket(e.Bucket())) {
 			return
 		}
 		r := readRate.In(p)
@@ -72,7 +73,7 @@ func getObjectRateOverBaseline(c *Config) detect.Detector {
 			return
 		}
 		objects := objectsRead.In(p)
-		severity := person(p.Event, detect.High)
+		severity := person(e, detect.High)
 		if objects.Count < bulkObjects {
 			severity = severity.Lowered(1)
 		}

@@ -48,6 +48,12 @@ func TestSensitiveFile(t *testing.T) {
 		"private/key-figures.xlsx": "",
 		"report.mysql.csv":         "",
 		"foo.gz":                   "",
+		"pem":                      "",
+		"ca.env":                   environment,
+		"public.sql":               databaseDump,
+		"jwt/private-notes.txt":    "",
+		"flapmonkey.jpg":           "",
+		"privateers.txt":           "",
 	} {
 		assert.Equal(t, want, sensitiveFile(key), "%q", key)
 	}

@@ -1,21 +1,19 @@
 package techniques
 
 import (
-	"time"
-
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/event"
 )
 
 // metadataVersions remembers by which versions of the instance metadata service
-// a role's credentials are delivered. One whole day makes a version usual.
+// a role's credentials are delivered. One day, a week ago, makes a version usual.
 var metadataVersions = baseline.FirstSeen("instance metadata version", func(e *event.Event) string {
 	if !direct(e) {
 		return ""
 	}
 	return e.Identity.EC2RoleDelivery
-}, &baseline.FirstSeenOptions{Cap: 4, Days: 1, Span: time.Nanosecond})
+}, &baseline.FirstSeenOptions{Cap: 4, Days: 1})
 
 // The versions of the instance metadata service, as records name them.
 const imdsV1, imdsV2 = "1.0", "2.0"
@@ -23,7 +21,7 @@ const imdsV1, imdsV2 = "1.0", "2.0"
 func imdsv1Allowed(*Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "imdsv1-allowed",
-		Doc: "Instances are launched, changed or described in a template so that version 1 of the instance metadata service answers them, or a role's credentials are delivered by it. " +
+		Doc: "Instances are launched, changed or described in a template or the account's defaults so that version 1 of the instance metadata service answers them, or a role's credentials are delivered by it. " +
 			"Version 1 asks for no token: whoever can make a program on the instance fetch an address of their choice gets the role's credentials and the user data. " +
 			"A role whose credentials were always delivered by version 2 until now weighs more.",
 		Technique: "T1552.005",
@@ -82,7 +80,7 @@ func deliveredWithoutToken(p *detect.Pass) {
 
 func setsMetadataOptions(operation string) bool {
 	switch operation {
-	case "RunInstances", "ModifyInstanceMetadataOptions", "CreateLaunchTemplate", "CreateLaunchTemplateVersion":
+	case "RunInstances", "ModifyInstanceMetadataOptions", "ModifyInstanceMetadataDefaults", "CreateLaunchTemplate", "CreateLaunchTemplateVersion":
 		return true
 	}
 	return false
@@ -106,6 +104,8 @@ func metadataOptions(e *event.Event) (options event.Raw, subject, title string) 
 	case "ModifyInstanceMetadataOptions":
 		subject = folded(r, "instanceId").Text()
 		return r, subject, "metadata service of " + shown(subject) + " changed to answer without a token"
+	case "ModifyInstanceMetadataDefaults":
+		return r, "defaults", "instances launched in " + e.Region + " from now on answer without a token unless told otherwise"
 	}
 	for template := range launchTemplates(e) {
 		subject = template

@@ -33,6 +33,24 @@ var secretsDenied = baseline.DistinctEach("secret denied", func(e *event.Event) 
 	return secrets(e)
 }, 2*secretsBulkThreshold, day).On(secretReadCalls...)
 
+// secretsDeniedMany remembers on which days they were many.
+var secretsDeniedMany = bursts("secret denied", func(e *event.Event) string {
+	if direct(e) && e.Denied() {
+		for name := range secrets(e) {
+			return name
+		}
+	}
+	return ""
+}, secretsBulkThreshold/2, day).On(secretReadCalls...)
+
+// allSecretsTaken remembers that a principal gets all secrets by a filter.
+var allSecretsTaken = baseline.FirstSeen("all secrets by a filter", func(e *event.Event) string {
+	if !direct(e) || !e.Succeeded() || !takesAll(e) {
+		return ""
+	}
+	return "all"
+}, &baseline.FirstSeenOptions{Cap: 4}).On("secretsmanager:BatchGetSecretValue")
+
 // ownSecrets remembers the secrets that a principal wrote.
 var ownSecrets = newOwnership("secret written", func(e *event.Event) iter.Seq[string] {
 	if e.Operation == "CreateSecret" {
@@ -100,13 +118,13 @@ func secretsmanagerBulk(c *Config) detect.Detector {
 	return detect.New(detect.Info{
 		Name: "secretsmanager-bulk",
 		Doc: "A principal gets 20 or more secrets within ten minutes that it neither wrote nor reads regularly; " +
-			"or gets secrets in batches by a filter that matches all; or is denied 20 or more within a day. " +
+			"or gets secrets in batches by a filter that matches all; or is denied 20 or more within a day, without a habit of it. " +
 			"What counts is how many different secrets, not how often, and a secret is the same by name and by ARN.",
 		Technique: "T1552",
 		Tactic:    detect.CredentialAccess,
 		Severity:  detect.High,
 		Events:    secretReadCalls,
-		Uses:      []baseline.Feature{secretsGot, secretsDenied, secretsRead, ownSecrets.earlier, ownSecrets.today},
+		Uses:      []baseline.Feature{secretsGot, secretsDenied, secretsDeniedMany, secretsRead, allSecretsTaken, ownSecrets.earlier, ownSecrets.today},
 		Needs:     detect.ManagementReads,
 		Threshold: c.threshold("secretsmanager-bulk", detect.Threshold{
 			Of:    "secrets within 10 minutes, neither written by the principal nor read regularly; or denied within 24 hours",
@@ -118,7 +136,7 @@ func secretsmanagerBulk(c *Config) detect.Detector {
 		Benign: []string{
 			"An operator that copies secrets into a cluster, such as External Secrets, was introduced or given more of them; declare it in Config.Scanners if it has hundreds.",
 			"A backup or migration of secrets.",
-			"Denied: an application whose permissions are missing or were taken away.",
+			"Denied: an application whose permissions are missing or were taken away; after three days over a week, that is normal.",
 		},
 		Respond: []string{
 			"Ask the principal's owner; if unexplained, revoke the principal's sessions and keys.",
@@ -156,7 +174,9 @@ func secretsCollected(p *detect.Pass) {
 }
 
 func secretsTaken(p *detect.Pass) {
-	p.Require("the filter matches every secret", true)
+	if !p.Require("the filter matches every secret", true) || p.Excuse("the principal gets all secrets so habitually", !allSecretsTaken.In(p).New) {
+		return
+	}
 	p.ReportAt(person(p.Event, detect.High), "filter", "secrets read in a batch by a filter that matches all", detect.Evidence{
 		Name:     "filter of a batch of secrets",
 		Observed: shown(string(p.Event.Request.At("filters"))),
@@ -166,7 +186,8 @@ func secretsTaken(p *detect.Pass) {
 
 func secretsRefused(p *detect.Pass) {
 	w := secretsDenied.In(p)
-	if !p.AtLeast("secrets denied within 24 hours", w.Count, p.Threshold()) {
+	if !p.AtLeast("secrets denied within 24 hours", w.Count, p.Threshold()) ||
+		p.Excuse("half as many denials within a day are a habit", secretsDeniedMany.In(p).Normal) {
 		return
 	}
 	p.ReportAt(detect.Medium, "denied", fmt.Sprintf("%d secrets asked for within 24 hours, and denied", w.Count), detect.Evidence{

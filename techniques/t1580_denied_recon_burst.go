@@ -59,20 +59,18 @@ func deniedReconBurst(c *Config) detect.Detector {
 		if !p.Reaches(w.Count) || p.Excuse("such bursts are a habit of the principal", deniedBursts.In(p).Normal) {
 			return
 		}
-		refused := deniedEvidence(w)
-		refused.Expected = fmt.Sprintf("fewer than %d", p.Threshold())
-		severity, evidence := unfamiliar(c, p, detect.Medium, refused)
+		severity, evidence := unfamiliar(c, p, detect.Medium, deniedEvidence(w, p.Threshold()))
 		p.ReportAt(severity, "", fmt.Sprintf("%d different read calls refused within 10 minutes", w.Count), evidence...)
 	})
 }
 
-func deniedEvidence(w baseline.Window) detect.Evidence {
+func deniedEvidence(w baseline.Window, threshold int) detect.Evidence {
 	const shown = 12
 	values := w.Values()
 	return detect.Evidence{
 		Name:     "different get, list and describe calls refused within 10 minutes",
 		Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(values[:min(shown, len(values))], ", ")),
-		Expected: fmt.Sprintf("fewer than %d", deniedReadsThreshold),
+		Expected: fmt.Sprintf("fewer than %d", threshold),
 		EventIDs: w.EventIDs(),
 	}
 }

@@ -87,8 +87,7 @@ func bucketNameBruteforce(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if p.Excuse("the bucket is declared public", bucket(e) == "") ||
-			p.Excuse("the principal is a declared scanner at its place", c.declaredScanner(e)) {
+		if p.Excuse("the principal is a declared scanner at its place", c.declaredScanner(e)) {
 			return
 		}
 		w := names.In(p)

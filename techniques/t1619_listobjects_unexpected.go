@@ -33,7 +33,8 @@ func listObjectsUnexpected(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if p.Excuse("the bucket is declared public", c.publicBucket(e.Bucket())) {
+		if !p.Require("the bucket was listed or denied", attempted(e)) ||
+			p.Excuse("the bucket is declared public", c.publicBucket(e.Bucket())) {
 			return
 		}
 		n := bucketsListed.In(p)

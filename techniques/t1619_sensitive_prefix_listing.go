@@ -44,7 +44,7 @@ func (c *Config) sensitivePrefix(prefix string) string {
 	}
 	for word := range strings.FieldsFuncSeq(prefix, func(r rune) bool { return (r|0x20) < 'a' || (r|0x20) > 'z' }) {
 		word = strings.ToLower(word)
-		if sensitivePrefixWords[word] || sensitivePrefixWords[strings.TrimSuffix(word, "s")] {
+		if sensitivePrefixWords[strings.TrimSuffix(word, "s")] {
 			return word
 		}
 	}
@@ -101,7 +101,8 @@ func sensitivePrefixListing(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if p.Excuse("the bucket is declared public", c.publicBucket(e.Bucket())) {
+		if !p.Require("the bucket was listed or denied", attempted(e)) ||
+			p.Excuse("the bucket is declared public", c.publicBucket(e.Bucket())) {
 			return
 		}
 		n := listings.In(p)

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/incident"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -33,6 +35,9 @@ type Options struct {
 	// Set configures the set of the detectors. Findings that it suppresses are
 	// none. The default is nil.
 	Set *detect.SetOptions
+	// Incidents configures how findings are joined into incidents. The default
+	// is nil.
+	Incidents *incident.Options
 	// Shards is the number of goroutines that detection is spread over. The
 	// report does not depend on it. The default is GOMAXPROCS.
 	Shards int
@@ -67,7 +72,11 @@ func Run(ctx context.Context, detectors []detect.Detector, events iter.Seq2[Even
 	if err != nil {
 		return nil, err
 	}
-	r := newReplay(engine, set.Infos())
+	joiner, err := incident.NewJoiner(o.Incidents)
+	if err != nil {
+		return nil, err
+	}
+	r := newReplay(engine, joiner, set.Infos())
 	for e, err := range events {
 		var undecodable *event.DecodeError
 		switch {
@@ -109,6 +118,7 @@ func Label(events iter.Seq2[*event.Event, error], attack func(*event.Event) stri
 // A replay is a run under way.
 type replay struct {
 	engine     *detect.Engine
+	joiner     *incident.Joiner
 	rules      []Rule
 	thresholds map[string]detect.Threshold // by rule
 	batch      []*event.Event
@@ -121,9 +131,10 @@ type replay struct {
 	findings    map[string]*Finding
 }
 
-func newReplay(engine *detect.Engine, infos []detect.Info) *replay {
+func newReplay(engine *detect.Engine, joiner *incident.Joiner, infos []detect.Info) *replay {
 	r := &replay{
 		engine:     engine,
+		joiner:     joiner,
 		thresholds: make(map[string]detect.Threshold),
 		principals: make(map[uint64]struct{}),
 		labels:     make(map[string]string),
@@ -150,6 +161,7 @@ func (r *replay) take(e Event) {
 	if e.Attack != "" {
 		r.attacked(e)
 	}
+	r.joiner.Observe(e.Event)
 	r.batch = append(r.batch, e.Event)
 }
 
@@ -193,6 +205,7 @@ func (r *replay) found(f *detect.Finding) {
 		r.findings[f.ID] = k
 	}
 	k.Finding = *f
+	r.joiner.Add(*f)
 	for _, c := range f.Checks {
 		if c.Passed && c.Threshold > 0 && c.Condition == r.thresholds[f.Rule].Of {
 			k.Reached = max(k.Reached, c.Observed)
@@ -244,6 +257,9 @@ func (r *replay) report(learn time.Duration, notify detect.Severity) *Report {
 	if judged := r.end.Sub(report.Judged); judged > 0 {
 		report.PrincipalDays = judged.Hours() / 24 * float64(report.Principals)
 	}
+	for _, in := range r.joiner.Incidents() {
+		report.Incidents = append(report.Incidents, r.incident(in, report.Judged))
+	}
 	for _, a := range r.attacks {
 		report.Attacks = append(report.Attacks, *a)
 	}
@@ -253,4 +269,21 @@ func (r *replay) report(learn time.Duration, notify detect.Severity) *Report {
 	}
 	report.sum()
 	return report
+}
+
+// incident tells of which attacks an incident is, and these of it.
+func (r *replay) incident(in incident.Incident, judged time.Time) Incident {
+	k := Incident{Incident: in, Learning: in.First.Before(judged)}
+	counts := make(map[string]int) // findings, by attack
+	for _, step := range in.Timeline {
+		for _, attack := range r.findings[step.ID].Attacks {
+			counts[attack]++
+		}
+	}
+	for _, attack := range slices.Sorted(maps.Keys(counts)) {
+		k.Attacks = append(k.Attacks, attack)
+		a := r.attacks[attack]
+		a.Incidents = append(a.Incidents, Part{ID: in.ID, Severity: in.Severity, Findings: counts[attack]})
+	}
+	return k
 }

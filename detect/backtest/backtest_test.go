@@ -321,3 +321,41 @@ func TestCompare(t *testing.T) {
 	assert.Empty(t, same.Rules)
 	assert.Contains(t, same.String(), "both find the same attacks")
 }
+
+// What is found of an attack is told as incidents: here one that grows over two
+// rules, and a finding about somebody else that stays apart. Incidents of one
+// finding, and those made while learning, are no false stories.
+func TestReportOfIncidents(t *testing.T) {
+	r := run(t, []detect.Detector{told("a"), told("b")},
+		call{1 * day, "eve", "", "a high learning"}, call{1*day + time.Minute, "eve", "", "b high learning"},
+		call{16 * day, "carol", "", "a high honest"}, call{16*day + time.Hour, "carol", "", "b high honest"},
+		call{17 * day, "dave", "", "a high alone"},
+		call{20 * day, "bob", "theft", "a medium it"}, call{20*day + time.Hour, "bob", "theft", "b high it"},
+		call{20*day + 2*time.Hour, "alice", "theft", "a low it"},
+		call{24 * day, "alice", "", "nothing"},
+	)
+	require.Len(t, r.Attacks, 1)
+	part, elsewhere := r.Attacks[0].Incident()
+	assert.Equal(t, 2, part.Findings)
+	assert.Equal(t, detect.High, part.Severity)
+	assert.Equal(t, 1, elsewhere)
+	require.Len(t, r.Attacks[0].Incidents, 2)
+	assert.Len(t, r.Incidents, 5)
+	attacked := 0
+	for _, in := range r.Incidents {
+		if len(in.Attacks) > 0 {
+			attacked++
+			assert.Equal(t, []string{"theft"}, in.Attacks)
+		}
+	}
+	assert.Equal(t, 2, attacked)
+	assert.InDelta(t, 1/r.PrincipalDays*100, r.FalseIncidentRate(detect.High), 1e-9, "carol's only")
+	assert.Zero(t, r.FalseIncidentRate(detect.Critical))
+	assert.Contains(t, r.String(), "high, 2 findings and 1 in 1 others")
+	merged := backtest.Merge(r, r)
+	assert.Len(t, merged.Incidents, 10)
+
+	part, elsewhere = (&backtest.Attack{}).Incident()
+	assert.Zero(t, part)
+	assert.Zero(t, elsewhere)
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/incident"
 )
 
 // A Report is what [Run] measured.
@@ -36,6 +37,26 @@ type Report struct {
 	Attacks []Attack `json:"attacks"`
 	// Findings lists the latest revisions of all findings, in order of time.
 	Findings []Finding `json:"findings"`
+	// Incidents lists what the findings were joined into, those of most concern
+	// first.
+	Incidents []Incident `json:"incidents"`
+}
+
+// An Incident is one incident in a report.
+type Incident struct {
+	incident.Incident
+	// Attacks names the attacks that its findings name events of; none if it is
+	// false.
+	Attacks []string `json:"attacks,omitempty"`
+	// Learning says that it began while learning, and does not count.
+	Learning bool `json:"learning,omitempty"`
+}
+
+// A Part is what of an attack is in one incident.
+type Part struct {
+	ID       string          `json:"id"`
+	Severity detect.Severity `json:"severity"` // of the incident
+	Findings int             `json:"findings"` // about the attack
 }
 
 // A Level is one severity in a report.
@@ -87,6 +108,22 @@ type Attack struct {
 	Detected map[detect.Severity]time.Time `json:"detected,omitempty"`
 	// FoundBy lists the rules that found it, the first one first.
 	FoundBy []Sighting `json:"found_by,omitempty"`
+	// Incidents lists the incidents that its findings are in, those of most
+	// concern first. One is best.
+	Incidents []Part `json:"incidents,omitempty"`
+}
+
+// Incident returns the most severe of the attack's incidents, and how many of
+// its findings are in others.
+func (a *Attack) Incident() (main Part, elsewhere int) {
+	for i, p := range a.Incidents {
+		if i == 0 {
+			main = p
+		} else {
+			elsewhere += p.Findings
+		}
+	}
+	return main, elsewhere
 }
 
 // A Sighting is what one rule found of an attack.
@@ -174,6 +211,18 @@ func (r *Report) FalseRate(s detect.Severity) float64 {
 	return r.rate(n)
 }
 
+// FalseIncidentRate returns the number of incidents of several findings at or
+// above a severity that are about no attack, a day per 100 principals.
+func (r *Report) FalseIncidentRate(s detect.Severity) float64 {
+	n := 0
+	for i := range r.Incidents {
+		if in := &r.Incidents[i]; in.Severity >= s && len(in.Timeline) > 1 && len(in.Attacks) == 0 && !in.Learning {
+			n++
+		}
+	}
+	return r.rate(n)
+}
+
 func (r *Report) rate(n int) float64 {
 	if n == 0 || r.PrincipalDays == 0 {
 		return 0
@@ -222,6 +271,7 @@ func Merge(reports ...*Report) *Report {
 		}
 		m.Attacks = append(m.Attacks, r.Attacks...)
 		m.Findings = append(m.Findings, r.Findings...)
+		m.Incidents = append(m.Incidents, r.Incidents...)
 	}
 	m.sum()
 	return m
@@ -308,14 +358,19 @@ func (r *Report) String() string {
 		rules.row(rule.Name, threshold, rule.True, rule.False, rule.FalseNotified, strings.Join(rule.Alone, ", "))
 	}
 	b.WriteString(rules.String() + "\n")
-	attacks := table{{"attack", "highest", "found by"}}
+	attacks := table{{"attack", "highest", "incident", "found by"}}
 	for i := range r.Attacks {
 		a := &r.Attacks[i]
 		var by []string
 		for _, s := range a.FoundBy {
 			by = append(by, fmt.Sprintf("%s (%s, %s)", s.Rule, s.Severity, short(max(0, s.At.Sub(a.Start)))))
 		}
-		attacks.row(a.Name, a.Severity(), strings.Join(by, ", "))
+		part, elsewhere := a.Incident()
+		story := fmt.Sprintf("%s, %d findings", part.Severity, part.Findings)
+		if elsewhere > 0 {
+			story += fmt.Sprintf(" and %d in %d others", elsewhere, len(a.Incidents)-1)
+		}
+		attacks.row(a.Name, a.Severity(), story, strings.Join(by, ", "))
 	}
 	b.WriteString(attacks.String())
 	return b.String()

@@ -97,11 +97,8 @@ func (r *Report) Navigator(name string, findings map[detect.Technique]int) ([]by
 	}
 	for _, p := range order {
 		t := layerTechnique{ID: string(p.id), Tactic: p.tactic.ShortName(), Enabled: true, Score: findings[p.id]}
-		state, ready := Blind, 0
+		state, ready := summary(rules[p]), 0
 		for _, rule := range rules[p] {
-			if rule.State.rank() < state.rank() {
-				state = rule.State
-			}
 			if rule.State == Ready {
 				ready++
 			}

@@ -3,6 +3,7 @@ package coverage
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -74,7 +75,7 @@ type Rule struct {
 type Technique struct {
 	ID    detect.Technique `json:"id"`
 	Name  string           `json:"name"`
-	State State            `json:"state"` // the best of its rules'
+	State State            `json:"state"` // partly blind unless its rules agree
 	Ready int              `json:"ready"` // rules
 	Rules int              `json:"rules"`
 }
@@ -149,26 +150,52 @@ func (c *Coverage) rule(i int, seen detect.Telemetry) Rule {
 	return rule
 }
 
-// rank orders states, the best first.
-func (s State) rank() int { return slices.Index([]State{Ready, Partly, Unconfigured, Blind}, s) }
+// summary is the state of several rules together: that of all of them, or
+// partly blind. Rules that only lack configuration say nothing about logging, so
+// they count if there are no others.
+func summary(rules []Rule) State {
+	var state State
+	for _, rule := range rules {
+		switch {
+		case rule.State == Unconfigured:
+		case state == "":
+			state = rule.State
+		case state != rule.State:
+			return Partly
+		}
+	}
+	return cmp.Or(state, Unconfigured)
+}
 
 func techniques(rules []Rule) []Technique {
 	var list []Technique
-	for _, rule := range rules { // sorted by technique
-		id := rule.Technique.Parent()
-		if len(list) == 0 || list[len(list)-1].ID != id {
-			list = append(list, Technique{ID: id, Name: id.Name(), State: Blind})
+	for of := range chunks(rules) {
+		id := of[0].Technique.Parent()
+		t := Technique{ID: id, Name: id.Name(), State: summary(of), Rules: len(of)}
+		for _, rule := range of {
+			if rule.State == Ready {
+				t.Ready++
+			}
 		}
-		t := &list[len(list)-1]
-		t.Rules++
-		if rule.State == Ready {
-			t.Ready++
-		}
-		if rule.State.rank() < t.State.rank() {
-			t.State = rule.State
-		}
+		list = append(list, t)
 	}
 	return list
+}
+
+// chunks parts rules, which are sorted by technique, by their technique.
+func chunks(rules []Rule) iter.Seq[[]Rule] {
+	return func(yield func([]Rule) bool) {
+		for len(rules) > 0 {
+			n := 1
+			for n < len(rules) && rules[n].Technique.Parent() == rules[0].Technique.Parent() {
+				n++
+			}
+			if !yield(rules[:n]) {
+				return
+			}
+			rules = rules[n:]
+		}
+	}
 }
 
 // advise says what to do about what is missing.

@@ -22,7 +22,7 @@
 //   - the principal, unless it is anonymous, unknown or an AWS service
 //   - the access key
 //   - the principal or access key whose session obtained the access key of one
-//     or both (AssumeRole and its like), over several steps if need be; where a
+//     or both (AssumeRole and its like, CreateAccessKey), over several steps if need be; where a
 //     log has no access keys, the role and session name stand for the key
 //   - the source address, if one of the findings is about that address
 //     ([detect.Info.AboutSource]), or if both are of anonymous requests: behind

@@ -215,6 +215,24 @@ func TestCallsThatObtainKeys(t *testing.T) {
 	}
 }
 
+// Who makes an access key for another user goes on as that user.
+func TestKeysMadeForOthers(t *testing.T) {
+	made := map[string]any{"accessKey": map[string]any{"accessKeyId": "AKIAEXAMPLEBOB", "userName": "bob", "status": "Active"}}
+	create := eventtest.Record{Call: "iam:CreateAccessKey", By: eventtest.User(account, "alice"), At: at(0), Request: map[string]any{"userName": "bob"}, Response: made}
+	denied := create
+	denied.Error, denied.Response = "AccessDenied", nil
+	for _, tt := range []struct {
+		call eventtest.Record
+		want string
+	}{{create, "a b"}, {denied, "b, a"}} {
+		j := joiner(t, nil)
+		j.Observe(tt.call.Event(t))
+		j.Add(found("a", "T1078", detect.Low, user("alice"), at(0)))
+		j.Add(with(found("b", "T1580", detect.Low, user("bob"), at(1)), func(f *detect.Finding) { f.AccessKeyID = "AKIAEXAMPLEBOB" }))
+		assert.Equal(t, tt.want, groups(j.Incidents()))
+	}
+}
+
 // Events that obtain no key cost nothing.
 func TestObserveIsFree(t *testing.T) {
 	j := joiner(t, nil)

@@ -93,16 +93,8 @@ func newLinks(max int) *kept[link, link] {
 // Keys that AWS obtains on its own or on a principal's behalf are not
 // remembered: the principal never holds them.
 func (j *Joiner) Observe(e *event.Event) {
-	if e.Source != "sts.amazonaws.com" || !e.Succeeded() || e.ViaService() {
-		return
-	}
-	switch e.Operation {
-	case "AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "AssumeRoot", "GetSessionToken", "GetFederationToken":
-	default:
-		return
-	}
-	issued := e.Response.At("credentials", "accessKeyId").Text()
-	if !identifiesKey(issued) {
+	issued := issuedKey(e)
+	if !identifiesKey(issued) || !e.Succeeded() || e.ViaService() {
 		return
 	}
 	l := link{millis: millis(e.Time), issued: issued, session: sessionOf(e.Response.At("assumedRoleUser", "arn").Text())}
@@ -119,6 +111,24 @@ func (j *Joiner) Observe(e *event.Event) {
 	// The same few principals obtain most of the keys.
 	l.issuer, l.issuerKey = unique.Make(cut(l.issuer)).Value(), unique.Make(cut(l.issuerKey)).Value()
 	j.links.put(l)
+}
+
+// issuedKey returns the access key that a call hands out, or "": temporary ones
+// of sessions, and long-term ones that a principal makes for itself or for
+// another user.
+func issuedKey(e *event.Event) string {
+	switch e.Source {
+	case "sts.amazonaws.com":
+		switch e.Operation {
+		case "AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "AssumeRoot", "GetSessionToken", "GetFederationToken":
+			return e.Response.At("credentials", "accessKeyId").Text()
+		}
+	case "iam.amazonaws.com":
+		if e.Operation == "CreateAccessKey" {
+			return e.Response.At("accessKey", "accessKeyId").Text()
+		}
+	}
+	return ""
 }
 
 // sessionOf returns the principal and session name that an assumed role's ARN

@@ -29,6 +29,7 @@ import (
 
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/detect/backtest"
+	"github.com/cloudtell/cloudtell/detect/incident"
 	"github.com/cloudtell/cloudtell/event"
 	"github.com/cloudtell/cloudtell/examples/account"
 	"github.com/cloudtell/cloudtell/techniques"
@@ -126,16 +127,17 @@ func (t thresholds) Set(s string) error {
 // measure runs the rules over the accounts and prints what comes of it.
 func measure(ctx context.Context, o options, out io.Writer) (missed bool, err error) {
 	line := func(cells ...any) {
-		fmt.Fprintf(out, "%-6v %9v %10v %8v %8v %9v %9v %9v %9v %9v %9v\n", cells...)
+		fmt.Fprintf(out, "%-6v %9v %10v %7v %7v %8v %7v %7v %7v %9v %9v %9v %9v\n", cells...)
 	}
-	fmt.Fprintln(out, "False findings are given a day per 100 principals, after 14 days of learning; times are to a high or critical finding.")
-	line("seed", "events", "principals", "found", "recall", "high up", "medium", "low", "info", "p50", "max")
+	fmt.Fprintln(out, "False findings are given a day per 100 principals, after 14 days of learning; times are to a high or critical finding.\n"+
+		"Stories are attacks of several stages whose findings are all in one incident; false incidents are those at high or above.")
+	line("seed", "events", "principals", "found", "recall", "high up", "medium", "low", "info", "p50", "max", "stories", "incidents")
 	summary := func(name any, r *backtest.Report) {
 		rate := func(s detect.Severity) string { return fmt.Sprintf("%.2f", r.Level(s).Rate) }
 		all, told := r.Level(detect.Informational), r.Level(r.Notify)
 		line(name, r.Stats.Events, r.Principals, fmt.Sprintf("%d/%d", all.Found, len(r.Attacks)), fmt.Sprintf("%.1f%%", 100*all.Recall),
 			fmt.Sprintf("%.2f", r.FalseRate(detect.High)), rate(detect.Medium), rate(detect.Low), rate(detect.Informational),
-			told.MedianDelay.Round(time.Second), told.MaxDelay.Round(time.Second))
+			told.MedianDelay.Round(time.Second), told.MaxDelay.Round(time.Second), stories(r), fmt.Sprintf("%.2f", r.FalseIncidentRate(detect.High)))
 	}
 	var reports, defaults []*backtest.Report
 	for i := range o.seeds {
@@ -177,16 +179,39 @@ func measure(ctx context.Context, o options, out io.Writer) (missed bool, err er
 	return missed, nil
 }
 
+// stories says how many of the attacks of several stages are one incident.
+func stories(r *backtest.Report) string {
+	several := make(map[string]bool)
+	for _, k := range account.New(&account.Options{Attacks: true}).Truth() {
+		several[k.Name] = k.MultiStage
+	}
+	all, one := 0, 0
+	for i := range r.Attacks {
+		name, _, _ := strings.Cut(r.Attacks[i].Name, "@")
+		if !several[name] {
+			continue
+		}
+		all++
+		if part, elsewhere := r.Attacks[i].Incident(); part.Findings > 1 && elsewhere == 0 {
+			one++
+		}
+	}
+	return fmt.Sprintf("%d/%d", one, all)
+}
+
 // replay runs the rules over the account of a seed.
 func replay(ctx context.Context, o options, seed uint64, t thresholds) (*backtest.Report, error) {
 	of := o.account
 	of.Seed = seed
 	a := account.New(&of)
-	detectors, err := techniques.All(config(a, o.organisation, t))
+	c := config(a, o.organisation, t)
+	detectors, err := techniques.All(c)
 	if err != nil {
 		return nil, err
 	}
-	return backtest.Run(ctx, detectors, events(a, seed), nil)
+	return backtest.Run(ctx, detectors, events(a, seed), &backtest.Options{
+		Incidents: &incident.Options{SharedNetworks: c.Networks},
+	})
 }
 
 // events returns an account's events. The names of attacks end in the account's
