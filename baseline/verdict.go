@@ -115,9 +115,9 @@ func UnusualIn(v Viewer, features []Feature) []Unusual {
 }
 
 // Decide keeps a verdict about a value in the profile. at is the time when the
-// value was seen. It returns an error that wraps [ErrVerdict] if the profile's
-// layout has no such feature, or if half of the feature's room is taken by
-// verdicts already.
+// value was seen. It returns an error that wraps [ErrVerdict], and changes
+// nothing, if the profile's layout has no such [FirstSeen] feature, if the time
+// is none, or if half of the feature's room is taken by verdicts already.
 func (p *Profile) Decide(u Unusual, verdict Verdict, at time.Time) error {
 	if day := dayOf(at); verdict > Malicious || day < 0 || day > maxDay {
 		return fmt.Errorf("%w: %v at %v", ErrVerdict, verdict, at)
@@ -126,16 +126,17 @@ func (p *Profile) Decide(u Unusual, verdict Verdict, at time.Time) error {
 	if i < 0 {
 		return fmt.Errorf("%w: no feature has the ID %q", ErrVerdict, u.Feature)
 	}
-	s := &p.slots[i]
-	if s.cell == nil {
-		s.cell = p.layout.features[i].NewCell()
+	cell := p.slots[i].cell
+	if cell == nil {
+		cell = p.layout.features[i].NewCell()
 	}
-	c, ok := s.cell.(*firstSeenCell)
+	c, ok := cell.(*firstSeenCell)
 	if !ok {
 		return fmt.Errorf("%w: %q does not remember what was seen", ErrVerdict, u.Feature)
 	}
 	if !c.decide(u.Hash, label(u.Value), dayOf(at), verdict) {
 		return fmt.Errorf("%w: %q holds as many as it can", ErrVerdict, u.Feature)
 	}
+	p.slots[i].cell = c
 	return nil
 }

@@ -149,6 +149,16 @@ func TestVerdictsRefused(t *testing.T) {
 	after, err := h.profile.AppendBinary(nil)
 	require.NoError(t, err)
 	assert.Equal(t, before, after, "what is refused changes nothing")
+
+	layout, err := baseline.NewLayout(0, f, other)
+	require.NoError(t, err)
+	fresh, empty := layout.NewProfile(), layout.NewProfile()
+	require.ErrorIs(t, fresh.Decide(counted, baseline.Benign, on(1, "10:00:00")), baseline.ErrVerdict)
+	after, err = fresh.AppendBinary(nil)
+	require.NoError(t, err)
+	before, err = empty.AppendBinary(nil)
+	require.NoError(t, err)
+	assert.Equal(t, before, after, "nor in a profile without cells")
 }
 
 // What is unusual about an event is its own new value, and those of a window
