@@ -61,7 +61,8 @@ func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.
 	return all, st.err
 }
 
-// Explain says for every rule what it makes of an event; see [Set.Explain]. It
+// Explain says what every rule makes of an event, but for those of scopes that
+// the event is of no concern to; see [Set.Explain]. It
 // judges by what the engine has learnt so far, and changes nothing.
 func (en *Engine) Explain(ctx context.Context, e *event.Event) ([]Explanation, error) {
 	en.mu.Lock()
