@@ -61,9 +61,9 @@ func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.
 	return all, st.err
 }
 
-// Explain says what every rule makes of an event, but for those of scopes that
-// the event is of no concern to; see [Set.Explain]. It
-// judges by what the engine has learnt so far, and changes nothing.
+// Explain says what every rule makes of an event, but for those of scopes in
+// which the event has no key; see [Set.Explain]. It judges by what the engine
+// has learnt so far, and changes nothing.
 func (en *Engine) Explain(ctx context.Context, e *event.Event) ([]Explanation, error) {
 	en.mu.Lock()
 	defer en.mu.Unlock()
