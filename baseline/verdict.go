@@ -58,11 +58,12 @@ type Unusual struct {
 	Hash uint64 `json:"hash,string"`
 }
 
-// unusual lists the values of the event in view, and of windows around it,
-// that a feature remembers but does not know as normal.
+// unusual lists the values of the event in view, if the feature takes such
+// events in, and of windows around it, that the feature remembers but does not
+// know as normal.
 func (f *Of[A]) unusual(v Viewer, windows []Window) []Unusual {
 	n, ok := any(f.In(v)).(Novelty)
-	if !ok {
+	if !ok || n.cell == nil {
 		return nil
 	}
 	var list []Unusual
@@ -71,8 +72,9 @@ func (f *Of[A]) unusual(v Viewer, windows []Window) []Unusual {
 			list = append(list, Unusual{Feature: f.id, Value: text, Hash: hash})
 		}
 	}
-	if n.Value != "" {
-		add(Hash(n.Value), label(n.Value))
+	l, e := v.view().profile.layout, v.view().Event
+	if slices.Contains(l.index.Lookup(e), l.slotOf(f.serial, f)) {
+		n.cell.values.visit(e, func(value string) { add(Hash(value), label(value)) })
 	}
 	for _, w := range windows {
 		for _, it := range w.items() {
@@ -93,7 +95,7 @@ func (f *Of[A]) window(v Viewer) (Window, bool) {
 // UnusualIn lists what of the event in view is unusual by the given features:
 // the values that its [FirstSeen] features remember without knowing them as
 // normal, of the event itself and of the windows that its [Distinct] features
-// see around it.
+// see around it. What a feature does not take in ([Of.On]) is not unusual to it.
 func UnusualIn(v Viewer, features []Feature) []Unusual {
 	var windows []Window
 	for _, f := range features {
