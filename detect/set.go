@@ -67,8 +67,8 @@ type ageing interface {
 
 // NewSet checks the detectors and puts them together. It returns an error that
 // wraps [ErrDetector] unless every detector has a well-formed name of its own,
-// a doc, a technique, a severity, valid event patterns and non-negative
-// durations; [baseline.ErrFeature] if features cannot stand together; and an
+// a doc, a technique, a severity, valid event patterns, non-negative durations
+// and a threshold in its own range, if any; [baseline.ErrFeature] if features cannot stand together; and an
 // error if a key's record could exceed [MaxRecordBytes], or a suppression has
 // no reason or no end.
 func NewSet(detectors []Detector, o *SetOptions) (*Set, error) {
@@ -181,6 +181,9 @@ func check(i *Info) error {
 		return errors.New("it learns, but uses no feature")
 	case slices.Contains(i.Uses, nil):
 		return errors.New("a feature is nil")
+	}
+	if t := i.Threshold; t != (Threshold{}) && (t.Of == "" || t.Min < 1 || t.Value < t.Min || t.Value > t.Max) {
+		return fmt.Errorf("the threshold %d of %q is not from %d, above 0, to %d", t.Value, t.Of, t.Min, t.Max)
 	}
 	return nil
 }

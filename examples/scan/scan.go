@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,9 +22,11 @@ type scanner struct {
 	options  *options
 	engine   *detect.Engine
 	intake   *intake
-	history  int   // files read for -warm
-	copies   int64 // records dropped as exact copies, which the engine does not see
-	problems notes // of detection
+	history  int      // files read for -warm
+	copies   int64    // records dropped as exact copies, which the engine does not see
+	problems notes    // of detection
+	rules    []string // names of all
+	answered bool     // what -explain asks
 }
 
 // scan does what the options say. Its error is one that ended the scan.
@@ -56,6 +56,9 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 			return 0, err
 		}
 	}
+	for _, info := range set.Infos() {
+		s.rules = append(s.rules, info.Name)
+	}
 	stop := func() {}
 	if !o.quiet && isTerminal(stderr) && !(o.format == "json" && isTerminal(stdout)) {
 		stop = s.intake.progress.show(stderr)
@@ -76,14 +79,24 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		return 0, fmt.Errorf("baseline %s: %w", o.baseline, err)
 	}
 	r := newReport(o, set.Infos(), joiner, stdout)
-	err = s.fold(ctx, o.paths, func(events []*event.Event) error {
+	detected := func(events []*event.Event) error {
 		findings, problem := engine.Process(ctx, events)
 		s.problem(problem)
 		r.saw(events)
-		if err := s.explain(ctx, events, stdout); err != nil {
-			return err
-		}
 		return r.add(findings)
+	}
+	err = s.fold(ctx, o.paths, func(events []*event.Event) error {
+		// An event is explained by what was known when it was evaluated.
+		if i := s.asked(events); i >= 0 {
+			if err := detected(events[:i+1]); err != nil {
+				return err
+			}
+			if err := s.explain(ctx, events[i], stdout); err != nil {
+				return err
+			}
+			events = events[i+1:]
+		}
+		return detected(events)
 	})
 	if err != nil {
 		return 0, err
@@ -134,39 +147,6 @@ func (s *scanner) reportCoverage(r *report, stdout io.Writer) error {
 		return nil
 	}
 	return printCoverage(stdout, s.options.format, c)
-}
-
-// explain says why each rule reports the event that was asked for, or not, as
-// soon as it was evaluated.
-func (s *scanner) explain(ctx context.Context, events []*event.Event, stdout io.Writer) error {
-	i := slices.IndexFunc(events, func(e *event.Event) bool { return s.options.explain != "" && e.ID == s.options.explain })
-	if i < 0 {
-		return nil
-	}
-	explanations, err := s.engine.Explain(ctx, events[i])
-	if err != nil {
-		s.problem(err)
-		return nil
-	}
-	if s.options.format == "json" {
-		line, err := json.Marshal(struct {
-			Event        string               `json:"event"`
-			Explanations []detect.Explanation `json:"explanations"`
-		}{events[i].ID, explanations})
-		if err == nil {
-			_, err = fmt.Fprintf(stdout, "%s\n", line)
-		}
-		return err
-	}
-	for i := range explanations {
-		for line := range strings.Lines(explanations[i].String()) {
-			if _, err := fmt.Fprintln(stdout, clean(strings.TrimSuffix(line, "\n"))); err != nil {
-				return err
-			}
-		}
-	}
-	_, err = fmt.Fprintln(stdout)
-	return err
 }
 
 // fold reads all that the paths name, puts it in order and gives it to process
@@ -256,13 +236,17 @@ func (s *scanner) conclude(r *report, w io.Writer) int {
 	list(count(int64(c.unreadable.total), "record")+" could not be read", &c.unreadable)
 	list(count(int64(c.failed.total), "path")+" could not be read, or not to the end", &c.failed)
 	list("detection had problems", &s.problems)
+	unanswered := s.options.explain != "" && !s.answered
+	if unanswered {
+		fmt.Fprintf(w, "-explain: no event with the id %s was scanned\n", clean(s.options.explain))
+	}
 
 	nothing := r.events == 0 && (c.files == s.history || c.unreadable.total > 0)
 	if nothing {
 		fmt.Fprintln(w, "no log was read")
 	}
 	switch {
-	case nothing || c.failed.total > 0 || s.problems.total > 0:
+	case nothing || unanswered || c.failed.total > 0 || s.problems.total > 0:
 		return statusTrouble
 	case r.failed:
 		return statusFound
