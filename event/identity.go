@@ -7,76 +7,108 @@ import (
 	"github.com/cloudtell/cloudtell/event/internal/jsonscan"
 )
 
-// identity reads a userIdentity element.
-func identity(text Raw) (id Identity) {
-	c := jsonscan.Open(string(text), jsonscan.MaxDepth)
-	for c.Next() {
-		switch v := Raw(c.Value); c.Key {
-		case "type":
-			id.Type = v.Text()
-		case "principalId":
-			id.PrincipalID = v.Text()
-		case "arn":
-			id.ARN = v.Text()
-		case "accountId":
-			id.AccountID = v.Text()
-		case "accessKeyId":
-			id.AccessKeyID = v.Text()
-		case "userName":
-			id.UserName = v.Text()
-		case "invokedBy":
-			id.InvokedBy = v.Text()
-		case "identityProvider":
-			id.IdentityProvider = v.Text()
-		case "sessionContext":
-			id.session(v)
-		case "onBehalfOf":
-			id.OnBehalfOfUserID = v.At("userId").Text()
-			id.IdentityStoreARN = v.At("identityStoreArn").Text()
-		}
+// who is what a userIdentity says.
+type who struct {
+	identity  Identity
+	principal Principal // if the identity settles it
+}
+
+// identity reads the userIdentity member whose value is at text[i].
+func (d *decoder) identity(text string, i, depth int) (int, jsonscan.Fault) {
+	if d.who = d.identities.find(text[i:]); d.who != nil {
+		d.event.Identity = d.who.value.identity
+		return i + len(d.who.text), 0
 	}
-	return id
+	end, f := d.event.Identity.read(text, i, depth)
+	if f == 0 && text[i] == '{' && d.identities.again(text[i:end]) {
+		copied := strings.Clone(text[i:end])
+		var id Identity
+		id.read(copied, 0, depth)
+		d.who = d.identities.add(copied, who{identity: id})
+		d.event.Identity = id
+	}
+	return end, f
+}
+
+// The members of a userIdentity and of the objects in it that are read. Those
+// that are objects come last.
+var (
+	identityNames = jsonscan.NewNames("type", "principalId", "arn", "accountId", "accessKeyId", "userName", "invokedBy",
+		"identityProvider", "sessionContext", "onBehalfOf")
+	onBehalfOfNames = jsonscan.NewNames("userId", "identityStoreArn")
+	sessionNames    = jsonscan.NewNames("sourceIdentity", "ec2RoleDelivery", "sessionIssuer", "attributes", "webIdFederationData")
+	issuerNames     = jsonscan.NewNames("type", "arn", "principalId", "accountId", "userName")
+	attributeNames  = jsonscan.NewNames("mfaAuthenticated", "creationDate")
+	federationNames = jsonscan.NewNames("federatedProvider")
+)
+
+// read reads a userIdentity element, the value at text[i].
+func (id *Identity) read(text string, i, depth int) (int, jsonscan.Fault) {
+	*id = Identity{}
+	fields := [...]*string{&id.Type, &id.PrincipalID, &id.ARN, &id.AccountID, &id.AccessKeyID, &id.UserName, &id.InvokedBy,
+		&id.IdentityProvider}
+	return contents(identityNames, fields[:], text, i, depth, func(object, i, depth int) (int, jsonscan.Fault) {
+		if object == 0 {
+			return id.session(text, i, depth)
+		}
+		fields := [...]*string{&id.OnBehalfOfUserID, &id.IdentityStoreARN}
+		return contents(onBehalfOfNames, fields[:], text, i, depth, nil)
+	})
 }
 
 // session reads a userIdentity's sessionContext.
-func (id *Identity) session(text Raw) {
-	c := jsonscan.Open(string(text), jsonscan.MaxDepth)
-	for c.Next() {
-		switch v := Raw(c.Value); c.Key {
-		case "sessionIssuer":
-			id.issuer(v)
-		case "attributes":
-			id.MFAAuthenticated = v.At("mfaAuthenticated").IsTrue()
-			if t := v.At("creationDate").Text(); t != "" {
-				id.SessionCreated, _ = time.Parse(time.RFC3339, t)
+func (id *Identity) session(text string, i, depth int) (int, jsonscan.Fault) {
+	fields := [...]*string{&id.SourceIdentity, &id.EC2RoleDelivery}
+	return contents(sessionNames, fields[:], text, i, depth, func(object, i, depth int) (int, jsonscan.Fault) {
+		switch object {
+		case 0:
+			fields := [...]*string{&id.IssuerType, &id.IssuerARN, &id.IssuerPrincipalID, &id.IssuerAccountID, &id.IssuerUserName}
+			return contents(issuerNames, fields[:], text, i, depth, nil)
+		case 1:
+			var mfa, created string
+			fields := [...]*string{&mfa, &created}
+			end, f := contents(attributeNames, fields[:], text, i, depth, nil)
+			id.MFAAuthenticated, _ = boolean(mfa)
+			if created != "" {
+				id.SessionCreated, _ = time.Parse(time.RFC3339, created)
 				id.SessionCreated = id.SessionCreated.UTC()
 			}
-		case "sourceIdentity":
-			id.SourceIdentity = v.Text()
-		case "ec2RoleDelivery":
-			id.EC2RoleDelivery = v.Text()
-		case "webIdFederationData":
-			id.FederatedProvider = v.At("federatedProvider").Text()
+			return end, f
 		}
-	}
+		fields := [...]*string{&id.FederatedProvider}
+		return contents(federationNames, fields[:], text, i, depth, nil)
+	})
 }
 
-func (id *Identity) issuer(text Raw) {
-	c := jsonscan.Open(string(text), jsonscan.MaxDepth)
-	for c.Next() {
-		switch v := Raw(c.Value); c.Key {
-		case "type":
-			id.IssuerType = v.Text()
-		case "arn":
-			id.IssuerARN = v.Text()
-		case "principalId":
-			id.IssuerPrincipalID = v.Text()
-		case "accountId":
-			id.IssuerAccountID = v.Text()
-		case "userName":
-			id.IssuerUserName = v.Text()
+// contents reads the object at text[i]. The members of the first names have
+// their content put into the fields; those of the other names are for objects,
+// which counts them from 0.
+func contents(names *jsonscan.Names, fields []*string, text string, i, depth int,
+	objects func(object, i, depth int) (int, jsonscan.Fault)) (int, jsonscan.Fault) {
+	return names.Members(text, i, depth, func(member, i, depth int) (_ int, f jsonscan.Fault) {
+		switch field := member - 1; {
+		case field < 0:
+			_, i, f = jsonscan.Value(text, i, depth)
+			return i, f
+		case field < len(fields):
+			*fields[field], i, f = jsonscan.Content(text, i, depth)
+			return i, f
+		default:
+			return objects(field-len(fields), i, depth)
 		}
+	})
+}
+
+// settles reports whether the identity alone says who the principal is: with
+// others the rest of the record has a say.
+func (id *Identity) settles() bool {
+	switch id.Type {
+	case "", "Unknown":
+		return false
+	case "AWSService":
+		return id.InvokedBy != "" && id.InvokedBy != "AWS Internal"
 	}
+	return ownAccount(id) != ""
 }
 
 // An arn is an Amazon Resource Name in its parts.

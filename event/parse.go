@@ -43,88 +43,176 @@ func Parse(record string) (*Event, error) {
 }
 
 // A decoder turns the text of records into events, again and again in the same
-// memory. The zero decoder is ready; it interns nothing.
+// memory. The zero decoder is ready; it remembers nothing.
 type decoder struct {
-	event    Event
-	access   AccessLogLine
-	intern   interner
-	scratch  []byte
-	managed  string // managementEvent
-	readOnly string
+	event   Event
+	access  AccessLogLine
+	scratch []byte
+
+	// Of the record at hand.
+	managed  string      // managementEvent
+	readOnly string      // readOnly
+	who      *known[who] // its userIdentity, if that is remembered
+	agent    *known[agent]
+
+	// Of those before it.
+	intern     interner
+	identities memo[who]
+	agents     memo[agent]
+	clock      clock
 }
+
+// newDecoder returns a decoder with a memory of what it has read.
+func newDecoder() decoder {
+	return decoder{intern: newInterner(), identities: newMemo[who]('}'), agents: newMemo[agent]('"')}
+}
+
+// The members of a record that are read.
+const (
+	eventVersion = iota + 1
+	userIdentity
+	eventTime
+	eventSource
+	eventName
+	eventType
+	eventCategory
+	eventID
+	sharedEventID
+	requestID
+	managementEvent
+	readOnly
+	awsRegion
+	recipientAccountID
+	sourceIPAddress
+	userAgent
+	errorCode
+	errorMessage
+	requestParameters
+	responseElements
+	additionalEventData
+	serviceEventDetails
+	resources
+	vpcEndpointID
+	vpcEndpointAccountID
+	sessionCredentialFromConsole
+	insightDetails
+)
+
+var recordNames = jsonscan.NewNames([]string{
+	eventVersion:                 "eventVersion",
+	userIdentity:                 "userIdentity",
+	eventTime:                    "eventTime",
+	eventSource:                  "eventSource",
+	eventName:                    "eventName",
+	eventType:                    "eventType",
+	eventCategory:                "eventCategory",
+	eventID:                      "eventID",
+	sharedEventID:                "sharedEventID",
+	requestID:                    "requestID",
+	managementEvent:              "managementEvent",
+	readOnly:                     "readOnly",
+	awsRegion:                    "awsRegion",
+	recipientAccountID:           "recipientAccountId",
+	sourceIPAddress:              "sourceIPAddress",
+	userAgent:                    "userAgent",
+	errorCode:                    "errorCode",
+	errorMessage:                 "errorMessage",
+	requestParameters:            "requestParameters",
+	responseElements:             "responseElements",
+	additionalEventData:          "additionalEventData",
+	serviceEventDetails:          "serviceEventDetails",
+	resources:                    "resources",
+	vpcEndpointID:                "vpcEndpointId",
+	vpcEndpointAccountID:         "vpcEndpointAccountId",
+	sessionCredentialFromConsole: "sessionCredentialFromConsole",
+	insightDetails:               "insightDetails",
+}[1:]...)
 
 // decode fills d.event from the record that text starts with. It returns the
 // offset of the record's end, even if it is not a good one; with ErrSyntax and
 // ErrTooDeep, that of the fault. With an error, the event is only partly filled.
 func (d *decoder) decode(text string, maxDepth int) (int, error) {
 	d.event = Event{}
-	d.managed, d.readOnly = "", ""
+	d.managed, d.readOnly, d.who, d.agent = "", "", nil, nil
 	var when string
 	var insight Raw
 	e := &d.event
-	c := jsonscan.Open(text, maxDepth)
-	for c.Next() {
-		switch v := Raw(c.Value); c.Key {
-		case "eventVersion":
-			e.Version = v.Text()
-		case "userIdentity":
-			e.Identity = identity(v)
-		case "eventTime":
-			when = v.Text()
-		case "eventSource":
-			e.Source = v.Text()
-		case "eventName":
-			e.Name = v.Text()
-		case "eventType":
-			e.Type = v.Text()
-		case "eventCategory":
-			e.Category = Category(v.Text())
-		case "eventID":
-			e.ID = v.Text()
-		case "sharedEventID":
-			e.SharedID = v.Text()
-		case "requestID":
-			e.RequestID = v.Text()
-		case "managementEvent":
-			d.managed = v.Text()
-		case "readOnly":
-			d.readOnly = v.Text()
-		case "awsRegion":
-			e.Region = v.Text()
-		case "recipientAccountId":
-			e.AccountID = v.Text()
-		case "sourceIPAddress":
-			e.SourceAddress = v.Text()
-		case "userAgent":
-			e.UserAgent = v.Text()
-		case "errorCode":
-			e.ErrorCode = v.Text()
-		case "errorMessage":
-			e.ErrorMessage = v.Text()
-		case "requestParameters":
-			e.Request = v.orEmpty()
-		case "responseElements":
-			e.Response = v.orEmpty()
-		case "additionalEventData":
-			e.Additional = v.orEmpty()
-		case "serviceEventDetails":
-			e.ServiceDetails = v.orEmpty()
-		case "resources":
-			e.ResourceList = v.orEmpty()
-		case "vpcEndpointId":
-			e.VPCEndpointID = v.Text()
-		case "vpcEndpointAccountId":
-			e.VPCEndpointAccountID = v.Text()
-		case "sessionCredentialFromConsole":
-			e.Console = v.IsTrue()
-		case "insightDetails":
-			insight = v
+	depth, member := maxDepth-1, 0
+	start := jsonscan.Space(text, 0)
+	i, f := jsonscan.Enter(text, start, maxDepth)
+	if f != 0 && i < len(text) && text[i] == '[' { // sound, perhaps, but no record
+		_, i, f = jsonscan.Value(text, i, maxDepth)
+		member = -1
+	}
+	for first := true; f == 0 && member >= 0; first = false {
+		if member, i, f = recordNames.Next(text, i, first); f != 0 {
+			break
+		}
+		switch member {
+		case eventVersion:
+			e.Version, i, f = jsonscan.Content(text, i, depth)
+		case userIdentity:
+			i, f = d.identity(text, i, depth)
+		case eventTime:
+			when, i, f = jsonscan.Content(text, i, depth)
+		case eventSource:
+			e.Source, i, f = jsonscan.Content(text, i, depth)
+		case eventName:
+			e.Name, i, f = jsonscan.Content(text, i, depth)
+		case eventType:
+			e.Type, i, f = jsonscan.Content(text, i, depth)
+		case eventCategory:
+			*(*string)(&e.Category), i, f = jsonscan.Content(text, i, depth)
+		case eventID:
+			e.ID, i, f = jsonscan.Content(text, i, depth)
+		case sharedEventID:
+			e.SharedID, i, f = jsonscan.Content(text, i, depth)
+		case requestID:
+			e.RequestID, i, f = jsonscan.Content(text, i, depth)
+		case managementEvent:
+			d.managed, i, f = jsonscan.Content(text, i, depth)
+		case readOnly:
+			d.readOnly, i, f = jsonscan.Content(text, i, depth)
+		case awsRegion:
+			e.Region, i, f = jsonscan.Content(text, i, depth)
+		case recipientAccountID:
+			e.AccountID, i, f = jsonscan.Content(text, i, depth)
+		case sourceIPAddress:
+			e.SourceAddress, i, f = jsonscan.Content(text, i, depth)
+		case userAgent:
+			i, f = d.userAgent(text, i, depth)
+		case errorCode:
+			e.ErrorCode, i, f = jsonscan.Content(text, i, depth)
+		case errorMessage:
+			e.ErrorMessage, i, f = jsonscan.Content(text, i, depth)
+		case requestParameters:
+			e.Request, i, f = object(text, i, depth)
+		case responseElements:
+			e.Response, i, f = object(text, i, depth)
+		case additionalEventData:
+			e.Additional, i, f = object(text, i, depth)
+		case serviceEventDetails:
+			e.ServiceDetails, i, f = object(text, i, depth)
+		case resources:
+			e.ResourceList, i, f = object(text, i, depth)
+		case vpcEndpointID:
+			e.VPCEndpointID, i, f = jsonscan.Content(text, i, depth)
+		case vpcEndpointAccountID:
+			e.VPCEndpointAccountID, i, f = jsonscan.Content(text, i, depth)
+		case sessionCredentialFromConsole:
+			var console string
+			console, i, f = jsonscan.Content(text, i, depth)
+			e.Console, _ = boolean(console)
+		case insightDetails:
+			insight, i, f = object(text, i, depth)
+		case 0:
+			_, i, f = jsonscan.Value(text, i, depth)
 		}
 	}
-	if err := c.Err(); err != nil {
-		return c.Offset(), fromScan(err)
+	if f != 0 {
+		return i, fromScan(f.At(i))
 	}
-	e.Text = strings.TrimLeft(text[:c.Offset()], " \t\r\n")
+	e.Text = text[start:i]
 	if e.Source == "" && insight != "" { // what the insight is about
 		e.Source, e.Name = insight.At("eventSource").Text(), insight.At("eventName").Text()
 	}
@@ -132,15 +220,49 @@ func (d *decoder) decode(text string, maxDepth int) (int, error) {
 	if err == nil {
 		d.derive()
 	}
-	return c.Offset(), err
+	return i, err
 }
 
-// orEmpty returns the value, or "" for null.
-func (r Raw) orEmpty() Raw {
-	if r == "null" {
-		return ""
+// object scans the value at text[i], usually an object or an array; null is as
+// good as absent.
+func object(text string, i, depth int) (Raw, int, jsonscan.Fault) {
+	v, end, f := jsonscan.Value(text, i, depth)
+	if v == "null" {
+		v = ""
 	}
-	return r
+	return Raw(v), end, f
+}
+
+// An agent is what a user agent says.
+type agent struct {
+	text string // without the square brackets that S3 adds
+	tool Tool
+}
+
+func newAgent(text string) agent {
+	if n := len(text); n >= 2 && text[0] == '[' && text[n-1] == ']' {
+		text = text[1 : n-1]
+	}
+	return agent{text, ToolOf(text)}
+}
+
+// userAgent reads the userAgent member whose value is at text[i].
+func (d *decoder) userAgent(text string, i, depth int) (int, jsonscan.Fault) {
+	a, end, f := d.readAgent(text, i, depth)
+	d.event.UserAgent, d.event.Tool = a.text, a.tool
+	return end, f
+}
+
+func (d *decoder) readAgent(text string, i, depth int) (agent, int, jsonscan.Fault) {
+	if k := d.agents.find(text[i:]); k != nil {
+		return k.value, i + len(k.text), 0
+	}
+	s, end, f := jsonscan.Content(text, i, depth)
+	if f == 0 && text[i] == '"' && d.agents.again(text[i:end]) {
+		v := strings.Clone(text[i:end])
+		return d.agents.add(v, newAgent(jsonscan.Text(v))).value, end, 0
+	}
+	return newAgent(s), end, f
 }
 
 // check reports why the members read so far do not make a record, and sets the
@@ -157,11 +279,11 @@ func (d *decoder) check(when string) error {
 	case e.Version != "" && !strings.HasPrefix(e.Version, "1."):
 		return fmt.Errorf("%w: eventVersion is not 1.x", ErrNotRecord)
 	}
-	t, err := time.Parse(time.RFC3339, when)
+	t, err := d.clock.parse(when)
 	if err != nil {
 		return fmt.Errorf("%w: eventTime is not RFC 3339", ErrTime)
 	}
-	e.Time = t.UTC()
+	e.Time = t
 	return plausible(e.Time)
 }
 
@@ -177,9 +299,9 @@ func (d *decoder) derive() {
 	e := &d.event
 	e.Operation = operation(e.Source, e.Name)
 	if e.Category == "" {
-		e.Category = category(e.Type, Raw(d.managed))
+		e.Category = category(e.Type, d.managed)
 	}
-	if v, ok := Raw(d.readOnly).Bool(); ok {
+	if v, ok := boolean(d.readOnly); ok {
 		e.ReadOnly = v
 	} else {
 		e.ReadOnly = reads(e.Operation)
@@ -187,34 +309,41 @@ func (d *decoder) derive() {
 	if e.ID == "" {
 		e.ID = contentID(e.Text)
 	}
-	if n := len(e.UserAgent); n >= 2 && e.UserAgent[0] == '[' && e.UserAgent[n-1] == ']' {
-		e.UserAgent = e.UserAgent[1 : n-1]
-	}
-	e.Tool = ToolOf(e.UserAgent)
 	e.IP = address(e.SourceAddress)
 	if e.AccountID == "" {
 		e.AccountID = ownAccount(&e.Identity)
 	}
+	if d.who != nil && d.who.value.principal.Key != "" {
+		e.Principal = d.who.value.principal
+		return
+	}
 	d.principal()
+	if d.who != nil && e.Identity.settles() {
+		d.who.value.principal = e.Principal
+	}
 }
 
 // category says what log a record without eventCategory comes from.
-func category(eventType string, managed Raw) Category {
+func category(eventType, managed string) Category {
 	switch eventType {
 	case "AwsVpceEvent":
 		return NetworkActivity
 	case "AwsCloudTrailInsight":
 		return Insight
 	}
-	if v, ok := managed.Bool(); ok && !v {
+	if v, ok := boolean(managed); ok && !v {
 		return Data
 	}
 	return Management
 }
 
-// address parses an IP address. The check before spares the allocation of an
-// error for service hosts, and refuses the zones that only hostile text has.
+// address parses an IP address. What is done before [netip.ParseAddr] spares
+// its time for the usual form, and the allocation of an error for service
+// hosts, and refuses the zones that only hostile text has.
 func address(s string) netip.Addr {
+	if a, ok := dotted(s); ok {
+		return netip.AddrFrom4(a)
+	}
 	for i := range len(s) {
 		switch c := s[i]; {
 		case '0' <= c && c <= '9', 'a' <= c && c <= 'f', 'A' <= c && c <= 'F', c == '.', c == ':':
@@ -224,6 +353,28 @@ func address(s string) netip.Addr {
 	}
 	a, _ := netip.ParseAddr(s)
 	return a.Unmap()
+}
+
+// dotted parses an IPv4 address in its usual form: four numbers without
+// needless zeros.
+func dotted(s string) (a [4]byte, ok bool) {
+	part, digits, n := 0, 0, 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case '0' <= c && c <= '9' && (digits == 0 || n > 0):
+			n, digits = 10*n+int(c-'0'), digits+1
+			if n > 255 {
+				return a, false
+			}
+		case c == '.' && digits > 0 && part < 3:
+			a[part] = byte(n)
+			part, digits, n = part+1, 0, 0
+		default:
+			return a, false
+		}
+	}
+	a[part] = byte(n)
+	return a, part == 3 && digits > 0
 }
 
 // contentID makes an ID for a record without one: the start of the SHA-256 of

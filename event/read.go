@@ -65,8 +65,7 @@ const (
 // from r, so it is of use once. It belongs to one goroutine.
 func Read(r io.Reader, o *ReadOptions) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
-		s := &stream{yield: yield, options: o.withDefaults(), source: source{r: r}}
-		s.decoder.intern = newInterner()
+		s := &stream{yield: yield, options: o.withDefaults(), source: source{r: r}, decoder: newDecoder()}
 		s.read(&s.source, 0, false, 0)
 		if s.source.err != nil && !s.done {
 			yield(nil, fmt.Errorf("event: reading: %w", s.source.err))

@@ -90,6 +90,9 @@ func (s *stream) value(w *window, level int) bool {
 	s.decoded = false
 	switch w.text[w.pos] {
 	case '{':
+		if strings.HasPrefix(w.text[w.pos+1:], recordStart) { // the usual case
+			return s.record(w, level)
+		}
 		if key := s.firstKey(w); isContainer(key) || isPreamble(key) {
 			return s.envelope(w, level+1)
 		}
