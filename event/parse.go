@@ -60,6 +60,7 @@ type decoder struct {
 	identities memo[who]
 	agents     memo[agent]
 	clock      clock
+	order      jsonscan.Order // of members
 }
 
 // newDecoder returns a decoder with a memory of what it has read.
@@ -67,7 +68,7 @@ func newDecoder() decoder {
 	return decoder{intern: newInterner(), identities: newMemo[who]('}'), agents: newMemo[agent]('"')}
 }
 
-// The members of a record that are read.
+// The members of a record that are read, or that are in nearly all.
 const (
 	eventVersion = iota + 1
 	userIdentity
@@ -96,6 +97,7 @@ const (
 	vpcEndpointAccountID
 	sessionCredentialFromConsole
 	insightDetails
+	tlsDetails
 )
 
 var recordNames = jsonscan.NewNames([]string{
@@ -126,6 +128,7 @@ var recordNames = jsonscan.NewNames([]string{
 	vpcEndpointAccountID:         "vpcEndpointAccountId",
 	sessionCredentialFromConsole: "sessionCredentialFromConsole",
 	insightDetails:               "insightDetails",
+	tlsDetails:                   "tlsDetails",
 }[1:]...)
 
 // decode fills d.event from the record that text starts with. It returns the
@@ -137,15 +140,15 @@ func (d *decoder) decode(text string, maxDepth int) (int, error) {
 	var when string
 	var insight Raw
 	e := &d.event
-	depth, member := maxDepth-1, 0
+	depth, member := maxDepth-1, jsonscan.Start
 	start := jsonscan.Space(text, 0)
 	i, f := jsonscan.Enter(text, start, maxDepth)
 	if f != 0 && i < len(text) && text[i] == '[' { // sound, perhaps, but no record
 		_, i, f = jsonscan.Value(text, i, maxDepth)
-		member = -1
+		member = jsonscan.End
 	}
-	for first := true; f == 0 && member >= 0; first = false {
-		if member, i, f = recordNames.Next(text, i, first); f != 0 {
+	for f == 0 && member != jsonscan.End {
+		if member, i, f = recordNames.Next(text, i, member, &d.order); f != 0 {
 			break
 		}
 		switch member {
@@ -205,7 +208,7 @@ func (d *decoder) decode(text string, maxDepth int) (int, error) {
 			e.Console, _ = boolean(console)
 		case insightDetails:
 			insight, i, f = object(text, i, depth)
-		case 0:
+		case jsonscan.Other, tlsDetails:
 			_, i, f = jsonscan.Value(text, i, depth)
 		}
 	}

@@ -1,43 +1,43 @@
 package jsonscan
 
+import "slices"
+
 // Names is a set of names that the members of an object may have. It tells
 // which one a member has without comparing it with each.
 type Names struct {
-	slots [nameSlots]nameSlot
-}
-
-// A nameSlot holds one name, with the quote that closes it.
-type nameSlot struct {
-	name        string
-	start, tail uint64 // its first eight bytes as startOf has them, and its last
-	number      int
+	texts []string            // by number: the name in quotes, with a colon
+	slots [2 * maxNames]uint8 // numbers, by hash
 }
 
 const (
-	nameSlots  = 128 // a power of two, and many more than there are names
+	maxNames   = 64 // a power of two
 	nameFactor = 0x9E3779B97F4A7C15
+	nameShift  = 64 - 7
+)
+
+// What [Names.Next] returns as the number of a member, besides that of a name.
+const (
+	Other = 0  // a name that is not in the set
+	Start = -1 // before the first member
+	End   = -2 // behind the last
 )
 
 // NewNames makes a set. Names are numbered from 1, in the order given. JSON
 // escapes nothing in them.
 func NewNames(names ...string) *Names {
-	var n Names
-	if len(names) > nameSlots/2 {
+	n := &Names{texts: make([]string, 1, len(names)+1)}
+	for i, name := range names {
+		at := slotOf(startOf(name+`"       `, 0))
+		for n.slots[at] != 0 {
+			at = (at + 1) % len(n.slots)
+		}
+		n.slots[at] = uint8(i + 1)
+		n.texts = append(n.texts, `"`+name+`":`)
+	}
+	if len(n.texts) > maxNames {
 		panic("jsonscan: too many names")
 	}
-	for i, name := range names {
-		slot := nameSlot{name: name + `"`, number: i + 1}
-		slot.start = startOf(slot.name+"       ", 0)
-		if len(slot.name) > 8 {
-			slot.tail = load(slot.name, len(slot.name)-8)
-		}
-		at := slotOf(slot.start)
-		for n.slots[at].name != "" {
-			at = (at + 1) % nameSlots
-		}
-		n.slots[at] = slot
-	}
-	return &n
+	return n
 }
 
 // startOf returns the eight bytes of s at i, without those behind a quote.
@@ -50,79 +50,91 @@ func startOf(s string, i int) uint64 {
 	return w
 }
 
-func slotOf(start uint64) uint64 { return start * nameFactor >> 57 }
+func slotOf(start uint64) int { return int(start * nameFactor >> nameShift) }
+
+// An Order remembers which member followed which. Where members come in the
+// same order again and again, the next one need not be looked up. The zero
+// Order knows none.
+type Order struct {
+	next [maxNames]uint8 // number by number
+}
 
 // Next scans what is between the values of an object: a comma, unless i is
-// where the first member may start, the next member's name and the colon. It
-// returns the number of the name, 0 if it is not in the set, and the index of
-// the value; or -1 and the index after the closing brace.
-func (n *Names) Next(s string, i int, first bool) (number, value int, f Fault) {
+// where the first member may start, the next member's name and the colon. last
+// is the number of the member before. It returns the number of the name and the
+// index of the value; at the end, the index after the closing brace. The order
+// may be nil.
+func (n *Names) Next(s string, i, last int, order *Order) (number, value int, f Fault) {
+	if order != nil && last >= 0 {
+		if next := order.next[last]; next > 0 {
+			text := n.texts[next]
+			if end := i + 1 + len(text); end < len(s) && s[i] == ',' && s[i+1:end] == text && s[end] > ' ' {
+				return int(next), end, none
+			}
+		}
+	}
+	number, i, f = n.find(s, i, last)
+	if order != nil && last >= 0 && number > 0 {
+		order.next[last] = uint8(number)
+	}
+	return number, i, f
+}
+
+func (n *Names) find(s string, i, last int) (number, value int, f Fault) {
 	i = space(s, i)
 	switch {
 	case i >= len(s):
 		return 0, len(s), truncated
 	case s[i] == '}':
-		return -1, i + 1, none
-	case first:
+		return End, i + 1, none
+	case last == Start:
 	case s[i] != ',':
 		return 0, i, syntax
 	default:
 		i = space(s, i+1)
 	}
 	number, i, f = n.name(s, i)
-	if f != none {
-		return 0, i, f
+	if f == none {
+		i, f = colon(s, i)
 	}
-	if i, f = colon(s, i); f != none {
-		return 0, i, f
+	return number, i, f
+}
+
+// name scans a name and returns its number.
+func (n *Names) name(s string, i int) (number, end int, f Fault) {
+	if i+9 <= len(s) && s[i] == '"' {
+		for at := slotOf(startOf(s, i+1)); n.slots[at] != 0; at = (at + 1) % len(n.slots) {
+			name := n.texts[n.slots[at]]
+			name = name[:len(name)-1]
+			if end := i + len(name); end <= len(s) && s[i:end] == name {
+				return int(n.slots[at]), end, none
+			}
+		}
 	}
-	return number, i, none
+	end, plain, f := key(s, i)
+	if f != none || plain {
+		return Other, end, f
+	}
+	return max(slices.Index(n.texts, `"`+unquote(s[i+1:end-1])+`":`), Other), end, none
 }
 
 // Members scans the value that starts at s[i]. If it is an object, it calls
 // visit at each member's value, which visit scans: it returns the index after
-// it. The number is that of the member's name, 0 if it is not in the set, and
-// maxDepth is for the value.
+// it. The number is that of the member's name, and maxDepth is for the value.
 func (n *Names) Members(s string, i, maxDepth int, visit func(number, i, maxDepth int) (end int, f Fault)) (end int, f Fault) {
 	if i < len(s) && s[i] != '{' {
 		end, _, f = value(s, i, maxDepth)
 		return end, f
 	}
 	i, f = Enter(s, i, maxDepth)
-	number := 0
-	for first := true; f == none; first = false {
-		if number, i, f = n.Next(s, i, first); f != none || number < 0 {
+	number := Start
+	for f == none {
+		if number, i, f = n.Next(s, i, number, nil); f != none || number == End {
 			break
 		}
 		i, f = visit(number, i, maxDepth-1)
 	}
 	return i, f
-}
-
-// name scans a name and returns its number.
-func (n *Names) name(s string, i int) (number, end int, f Fault) {
-	if i+9 <= len(s) && s[i] == '"' {
-		start := startOf(s, i+1)
-		for at := slotOf(start); n.slots[at].name != ""; at = (at + 1) % nameSlots {
-			slot := &n.slots[at]
-			end := i + 1 + len(slot.name)
-			if start == slot.start && end <= len(s) && (len(slot.name) <= 8 || load(s, end-8) == slot.tail) &&
-				(len(slot.name) <= 16 || s[i+1:end] == slot.name) {
-				return slot.number, end, none
-			}
-		}
-	}
-	end, plain, f := key(s, i)
-	if f != none || plain {
-		return 0, end, f
-	}
-	name := unquote(s[i+1:end-1]) + `"`
-	for i := range n.slots {
-		if n.slots[i].name == name {
-			return n.slots[i].number, end, none
-		}
-	}
-	return 0, end, none
 }
 
 // Space returns the index of the first byte from i on that is not white space.
