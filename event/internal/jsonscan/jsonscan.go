@@ -10,7 +10,6 @@ import (
 	"errors"
 	"math/bits"
 	"strings"
-	"unicode/utf8"
 )
 
 // MaxDepth is how deep arrays and objects may nest in the functions that take
@@ -208,32 +207,34 @@ func colon(s string, i int) (int, Fault) {
 // quoted scans the string whose opening quote is s[i], eight bytes at a time.
 // A plain one has no escapes and nothing but ASCII.
 func quoted(s string, i int) (end int, plain bool, f Fault) {
-	plain = true
+	var all uint64 // the bytes of the string, one over the other
 	for i++; ; {
 		for i+8 <= len(s) {
 			w := load(s, i)
 			if m := special(w); m != 0 {
-				n := bits.TrailingZeros64(m) &^ 7
-				plain = plain && w&high&(1<<n-1) == 0
-				i += n / 8
+				all |= w & (m ^ (m - 1)) // with the special one, which is ASCII
+				i += bits.TrailingZeros64(m) / 8
+				if s[i] == '"' {
+					return i + 1, all&high == 0, none
+				}
 				break
 			}
-			plain = plain && w&high == 0
+			all |= w
 			i += 8
 		}
 		for i < len(s) && s[i] != '"' && s[i] != '\\' && s[i] >= ' ' { // less than eight
-			plain = plain && s[i] < utf8.RuneSelf
+			all |= uint64(s[i])
 			i++
 		}
 		switch {
 		case i >= len(s):
 			return len(s), false, truncated
 		case s[i] == '"':
-			return i + 1, plain, none
+			return i + 1, all&high == 0, none
 		case s[i] != '\\':
 			return i, false, syntax
 		}
-		plain = false
+		all |= high
 		if i, f = escape(s, i+1); f != none {
 			return i, false, f
 		}
@@ -256,8 +257,9 @@ func load(s string, i int) uint64 {
 // cannot hold as it is: a quote, a backslash or a control character. Bytes
 // above that may be marked in error.
 func special(w uint64) uint64 {
-	quote, backslash := w^'"'*ones, w^'\\'*ones
-	return ((quote-ones)&^quote | (backslash-ones)&^backslash | (w-' '*ones)&^w) & high
+	// This swaps the quote for the space, which comes after the control characters.
+	low, backslash := w^('"'^' ')*ones, w^'\\'*ones
+	return ((low - (' '+1)*ones) | (backslash - ones)) &^ w & high
 }
 
 // escape scans what follows a backslash.
