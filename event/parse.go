@@ -7,15 +7,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/cloudtell/cloudtell/event/internal/jsonscan"
-)
-
-// Records dated outside these years come from a broken clock.
-var (
-	earliest = time.Date(2006, 1, 1, 0, 0, 0, 0, time.UTC)
-	latest   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
 // Parse decodes one CloudTrail record, a JSON object. The event's strings are
@@ -270,7 +263,7 @@ func (d *decoder) readAgent(text string, i, depth int) (agent, int, jsonscan.Fau
 
 // check reports why the members read so far do not make a record, and sets the
 // event's time.
-func (d *decoder) check(when string) error {
+func (d *decoder) check(when string) (err error) {
 	e := &d.event
 	switch {
 	case e.Category == "Aggregated" || e.Type == "AwsAggregatedEvent":
@@ -282,19 +275,8 @@ func (d *decoder) check(when string) error {
 	case e.Version != "" && !strings.HasPrefix(e.Version, "1."):
 		return fmt.Errorf("%w: eventVersion is not 1.x", ErrNotRecord)
 	}
-	t, err := d.clock.parse(when)
-	if err != nil {
-		return fmt.Errorf("%w: eventTime is not RFC 3339", ErrTime)
-	}
-	e.Time = t
-	return plausible(e.Time)
-}
-
-func plausible(t time.Time) error {
-	if t.Before(earliest) || !t.Before(latest) {
-		return fmt.Errorf("%w: dated %s", ErrTime, t.Format(time.DateOnly))
-	}
-	return nil
+	e.Time, err = d.clock.parse(when)
+	return err
 }
 
 // derive sets the fields that follow from others.
