@@ -77,7 +77,7 @@ func (d *decoder) accessLog(line string) error {
 		ID: contentID(line), RequestID: a.RequestID, Category: AccessLog, Type: "AwsApiCall", Time: a.Time,
 		Source: "s3.amazonaws.com", Name: call, Operation: call, ReadOnly: reads(call),
 		ErrorCode: a.failure(), SourceAddress: a.RemoteIP, IP: address(a.RemoteIP), UserAgent: a.UserAgent, Tool: ToolOf(a.UserAgent),
-		Identity: requester(a.Requester), Access: a, Text: line,
+		Identity: requester(a.Requester), Access: a, Text: line, decoded: true,
 	}
 	d.parameters(a)
 	e.AccountID = ownAccount(&e.Identity)

@@ -13,6 +13,16 @@ type who struct {
 	principal Principal // if the identity settles it
 }
 
+// strings returns the identity's fields that are strings.
+func (id *Identity) strings() [18]*string {
+	return [...]*string{
+		&id.Type, &id.PrincipalID, &id.ARN, &id.AccountID, &id.AccessKeyID, &id.UserName, &id.InvokedBy,
+		&id.IdentityProvider, &id.IssuerType, &id.IssuerARN, &id.IssuerPrincipalID, &id.IssuerAccountID,
+		&id.IssuerUserName, &id.SourceIdentity, &id.EC2RoleDelivery, &id.FederatedProvider,
+		&id.OnBehalfOfUserID, &id.IdentityStoreARN,
+	}
+}
+
 // identity reads the userIdentity member whose value is at text[i].
 func (d *decoder) identity(text string, i, depth int) (int, jsonscan.Fault) {
 	if d.who = d.identities.find(text[i:]); d.who != nil {

@@ -128,7 +128,7 @@ var recordNames = jsonscan.NewNames([]string{
 // offset of the record's end, even if it is not a good one; with ErrSyntax and
 // ErrTooDeep, that of the fault. With an error, the event is only partly filled.
 func (d *decoder) decode(text string, maxDepth int) (int, error) {
-	d.event = Event{}
+	d.event = Event{decoded: true}
 	d.managed, d.readOnly, d.who, d.agent = "", "", nil, nil
 	var when string
 	var insight Raw
