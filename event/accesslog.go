@@ -59,8 +59,11 @@ type AccessLogLine struct {
 // has neither region nor account; AccountID is the caller's if that is known.
 // An error is a [*DecodeError].
 func ParseAccessLog(line string) (*Event, error) {
-	var d decoder
-	if err := d.accessLog(strings.TrimRight(line, "\r\n")); err != nil {
+	d := decoder{memory: takeMemory(defaultMaxDepth)}
+	err := d.accessLog(strings.TrimRight(line, "\r\n"))
+	memories.Put(d.memory)
+	d.memory = nil
+	if err != nil {
 		return nil, &DecodeError{Err: err}
 	}
 	return &d.event, nil

@@ -9,12 +9,57 @@ import (
 
 // who is what a userIdentity says.
 type who struct {
-	identity  Identity
-	principal Principal // if the identity settles it
+	strings          [identityStrings]span
+	mfaAuthenticated bool
+	sessionCreated   time.Time
+
+	// The principal, if the identity settles it. What identities share is
+	// interned.
+	settled          bool
+	kind             Kind
+	key, name        string
+	account, session span
 }
 
+// whoIs returns what an identity says that was read out of a text; false if it
+// cannot be told with parts of the text.
+func whoIs(id *Identity, text string) (w who, ok bool) {
+	w.mfaAuthenticated, w.sessionCreated = id.MFAAuthenticated, id.SessionCreated
+	for n, field := range id.strings() {
+		if w.strings[n], ok = spanOf(text, *field); !ok {
+			return who{}, false
+		}
+	}
+	return w, true
+}
+
+// tell is the reverse of whoIs.
+func (w *who) tell(id *Identity, text string) {
+	for n, field := range id.strings() {
+		*field = w.strings[n].of(text)
+	}
+	id.MFAAuthenticated, id.SessionCreated = w.mfaAuthenticated, w.sessionCreated
+}
+
+// settle remembers the principal of the identity with the text.
+func (w *who) settle(p *Principal, text string, n *interner) {
+	account, ok := spanOf(text, p.AccountID)
+	session, ok2 := spanOf(text, p.Session)
+	if ok && ok2 {
+		w.settled, w.kind, w.account, w.session = true, p.Kind, account, session
+		w.key, w.name = n.intern([]byte(p.Key)), n.intern([]byte(p.Name))
+	}
+}
+
+// as returns the principal.
+func (w *who) as(text string) Principal {
+	return Principal{Kind: w.kind, Key: w.key, Name: w.name, AccountID: w.account.of(text), Session: w.session.of(text)}
+}
+
+const identityStrings = 18
+
 // strings returns the identity's fields that are strings.
-func (id *Identity) strings() [18]*string {
+func (id *Identity) strings() [identityStrings]*string {
 	return [...]*string{
 		&id.Type, &id.PrincipalID, &id.ARN, &id.AccountID, &id.AccessKeyID, &id.UserName, &id.InvokedBy,
 		&id.IdentityProvider, &id.IssuerType, &id.IssuerARN, &id.IssuerPrincipalID, &id.IssuerAccountID,
@@ -23,19 +68,21 @@ func (id *Identity) strings() [18]*string {
 	}
 }
 
-// identity reads the userIdentity member whose value is at text[i].
-func (d *decoder) identity(text string, i, depth int) (int, jsonscan.Fault) {
+// userIdentity reads the userIdentity member whose value is at text[i].
+func (d *decoder) userIdentity(text string, i, depth int) (int, jsonscan.Fault) {
+	id := &d.event.Identity
 	if d.who = d.identities.find(text[i:]); d.who != nil {
-		d.event.Identity = d.who.value.identity
-		return i + len(d.who.text), 0
+		end := i + len(d.who.text)
+		d.identity = text[i:end]
+		d.who.value.tell(id, d.identity)
+		return end, 0
 	}
-	end, f := d.event.Identity.read(text, i, depth)
+	end, f := id.read(text, i, depth)
 	if f == 0 && text[i] == '{' && d.identities.again(text[i:end]) {
-		copied := strings.Clone(text[i:end])
-		var id Identity
-		id.read(copied, 0, depth)
-		d.who = d.identities.add(copied, who{identity: id})
-		d.event.Identity = id
+		if w, ok := whoIs(id, text[i:end]); ok {
+			d.identity = text[i:end]
+			d.who = d.identities.add(d.identity, w)
+		}
 	}
 	return end, f
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/cloudtell/cloudtell/event/internal/jsonscan"
 )
@@ -19,8 +21,10 @@ import (
 // record without eventID gets an ID made from its content. Unlike the events
 // of [Read], the result is the caller's to keep. An error is a [*DecodeError].
 func Parse(record string) (*Event, error) {
-	var d decoder
+	d := decoder{memory: takeMemory(defaultMaxDepth)}
 	end, err := d.decode(record, defaultMaxDepth)
+	memories.Put(d.memory)
+	d.memory = nil
 	if err == nil {
 		if rest := strings.TrimLeft(record[end:], " \t\r\n"); rest != "" {
 			end, err = len(record)-len(rest), fmt.Errorf("%w: text after the record", ErrSyntax)
@@ -36,7 +40,7 @@ func Parse(record string) (*Event, error) {
 }
 
 // A decoder turns the text of records into events, again and again in the same
-// memory. The zero decoder is ready; it remembers nothing.
+// memory.
 type decoder struct {
 	event   Event
 	access  AccessLogLine
@@ -45,20 +49,40 @@ type decoder struct {
 	// Of the record at hand.
 	managed  string      // managementEvent
 	readOnly string      // readOnly
-	who      *known[who] // its userIdentity, if that is remembered
+	identity string      // userIdentity, if it is remembered
+	who      *known[who] // and what it says
 	agent    *known[agent]
 
-	// Of those before it.
+	*memory // of those before it
+}
+
+// A memory is what a decoder knows from the records it has read: nothing that
+// changes what it makes of the next, but much that makes it faster.
+type memory struct {
 	intern     interner
 	identities memo[who]
 	agents     memo[agent]
 	clock      clock
 	order      jsonscan.Order // of members
+	buf        []byte         // of the window
+	maxDepth   int            // of the values that the memos know
 }
 
-// newDecoder returns a decoder with a memory of what it has read.
-func newDecoder() decoder {
-	return decoder{intern: newInterner(), identities: newMemo[who]('}'), agents: newMemo[agent]('"')}
+func newMemory(maxDepth int) *memory {
+	m := &memory{intern: newInterner(), maxDepth: maxDepth}
+	m.identities.mark, m.identities.seed = '}', maphash.MakeSeed()
+	m.agents.mark, m.agents.seed = '"', maphash.MakeSeed()
+	return m
+}
+
+// memories are those of decoders that are done, for the next.
+var memories sync.Pool
+
+func takeMemory(maxDepth int) *memory {
+	if m, _ := memories.Get().(*memory); m != nil && m.maxDepth == maxDepth {
+		return m
+	}
+	return newMemory(maxDepth)
 }
 
 // The members of a record that are read, or that are in nearly all.
@@ -128,7 +152,8 @@ var recordNames = jsonscan.NewNames([]string{
 // offset of the record's end, even if it is not a good one; with ErrSyntax and
 // ErrTooDeep, that of the fault. With an error, the event is only partly filled.
 func (d *decoder) decode(text string, maxDepth int) (int, error) {
-	d.event = Event{decoded: true}
+	d.event = Event{}
+	d.event.decoded = true
 	d.managed, d.readOnly, d.who, d.agent = "", "", nil, nil
 	var when string
 	var insight Raw
@@ -148,7 +173,7 @@ func (d *decoder) decode(text string, maxDepth int) (int, error) {
 		case eventVersion:
 			e.Version, i, f = jsonscan.Content(text, i, depth)
 		case userIdentity:
-			i, f = d.identity(text, i, depth)
+			i, f = d.userIdentity(text, i, depth)
 		case eventTime:
 			when, i, f = jsonscan.Content(text, i, depth)
 		case eventSource:
@@ -229,36 +254,31 @@ func object(text string, i, depth int) (Raw, int, jsonscan.Fault) {
 	return Raw(v), end, f
 }
 
-// An agent is what a user agent says.
+// An agent is what a user agent says: its text without the square brackets
+// that S3 adds, and the tool.
 type agent struct {
-	text string // without the square brackets that S3 adds
+	text span
 	tool Tool
-}
-
-func newAgent(text string) agent {
-	if n := len(text); n >= 2 && text[0] == '[' && text[n-1] == ']' {
-		text = text[1 : n-1]
-	}
-	return agent{text, ToolOf(text)}
 }
 
 // userAgent reads the userAgent member whose value is at text[i].
 func (d *decoder) userAgent(text string, i, depth int) (int, jsonscan.Fault) {
-	a, end, f := d.readAgent(text, i, depth)
-	d.event.UserAgent, d.event.Tool = a.text, a.tool
-	return end, f
-}
-
-func (d *decoder) readAgent(text string, i, depth int) (agent, int, jsonscan.Fault) {
+	e := &d.event
 	if k := d.agents.find(text[i:]); k != nil {
-		return k.value, i + len(k.text), 0
+		e.UserAgent, e.Tool = k.value.text.of(text[i:]), k.value.tool
+		return i + len(k.text), 0
 	}
 	s, end, f := jsonscan.Content(text, i, depth)
-	if f == 0 && text[i] == '"' && d.agents.again(text[i:end]) {
-		v := strings.Clone(text[i:end])
-		return d.agents.add(v, newAgent(jsonscan.Text(v))).value, end, 0
+	if n := len(s); n >= 2 && s[0] == '[' && s[n-1] == ']' {
+		s = s[1 : n-1]
 	}
-	return newAgent(s), end, f
+	e.UserAgent, e.Tool = s, ToolOf(s)
+	if f == 0 && text[i] == '"' && d.agents.again(text[i:end]) {
+		if part, ok := spanOf(text[i:end], s); ok {
+			d.agents.add(text[i:end], agent{part, e.Tool})
+		}
+	}
+	return end, f
 }
 
 // check reports why the members read so far do not make a record, and sets the
@@ -298,13 +318,13 @@ func (d *decoder) derive() {
 	if e.AccountID == "" {
 		e.AccountID = ownAccount(&e.Identity)
 	}
-	if d.who != nil && d.who.value.principal.Key != "" {
-		e.Principal = d.who.value.principal
+	if d.who != nil && d.who.value.settled {
+		e.Principal = d.who.value.as(d.identity)
 		return
 	}
 	d.principal()
 	if d.who != nil && e.Identity.settles() {
-		d.who.value.principal = e.Principal
+		d.who.value.settle(&e.Principal, d.identity, &d.intern)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"sync"
 	"time"
 )
 
@@ -65,12 +66,26 @@ const (
 // from r, so it is of use once. It belongs to one goroutine.
 func Read(r io.Reader, o *ReadOptions) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
-		s := &stream{yield: yield, options: o.withDefaults(), source: source{r: r}, decoder: newDecoder()}
+		s := newStream(yield, o)
+		s.source.r = r
+		defer s.close()
 		s.read(&s.source, 0, false, 0)
 		if s.source.err != nil && !s.done {
 			yield(nil, fmt.Errorf("event: reading: %w", s.source.err))
 		}
 	}
+}
+
+func newStream(yield func(*Event, error) bool, o *ReadOptions) *stream {
+	s := &stream{yield: yield, options: o.withDefaults()}
+	s.decoder.memory = takeMemory(s.options.MaxDepth)
+	return s
+}
+
+// close lets the next stream have the memory of this one. The event stays.
+func (s *stream) close() {
+	memories.Put(s.decoder.memory)
+	s.decoder.memory = nil
 }
 
 func (o *ReadOptions) withDefaults() ReadOptions {
@@ -111,20 +126,32 @@ var gzipMagic = []byte{0x1f, 0x8b}
 func (s *stream) read(r io.Reader, base int64, fixed bool, level int) {
 	b := bufio.NewReader(r)
 	if magic, _ := b.Peek(2); !bytes.Equal(magic, gzipMagic) {
-		s.values(newWindow(b, base, fixed), level)
+		w := newWindow(b, base, fixed)
+		w.buf, s.decoder.buf = s.decoder.buf, nil // an input inside this one needs its own
+		s.values(w, level)
+		if len(w.buf) <= 2*maxChunk {
+			s.decoder.buf = w.buf
+		}
 		return
 	}
 	if level >= maxWrappers {
 		s.fail(base, ErrTooDeep)
 		return
 	}
-	z, err := gzip.NewReader(b)
-	if err != nil {
+	z, _ := decompressors.Get().(*gzip.Reader)
+	if z == nil {
+		z = new(gzip.Reader)
+	}
+	if err := z.Reset(b); err != nil {
 		s.failInput(base, err)
 		return
 	}
 	s.read(&decompressed{z, s}, base, fixed, level+1)
+	decompressors.Put(z)
 }
+
+// decompressors are gzip readers that are done.
+var decompressors sync.Pool
 
 // errBudget stops the decompression of an input that grows beyond the limit.
 var errBudget = fmt.Errorf("%w: decompressed input", ErrTooLarge)

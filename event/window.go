@@ -65,7 +65,7 @@ func (w *window) more() bool {
 	kept := w.text[w.pos:]
 	size := len(kept) + max(w.chunk, len(kept))
 	if cap(w.buf) < size {
-		w.buf = make([]byte, size)
+		w.buf = make([]byte, size+size/8)
 	}
 	buf := w.buf[:size]
 	n := copy(buf, kept)

@@ -13,7 +13,7 @@ func BenchmarkDecode(b *testing.B) {
 		bb.WriteByte('\n')
 	}
 	text := bb.String()
-	d := newDecoder()
+	d := decoder{memory: newMemory(64)}
 	for b.Loop() {
 		for i := 0; i < len(text); {
 			k, err := d.decode(text[i:], 64)

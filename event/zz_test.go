@@ -35,7 +35,7 @@ func TestZZ(t *testing.T) {
 		}
 	})
 	text := b.String()
-	d := newDecoder()
+	d := decoder{memory: newMemory(64)}
 	m("decode", func() {
 		for i := 0; i < len(text); {
 			k, err := d.decode(text[i:], 64)
