@@ -64,7 +64,7 @@ type memory struct {
 	agents     memo[agent]
 	clock      clock
 	order      jsonscan.Order // of members
-	buf        []byte         // of the window
+	bufs       buffers        // of a window
 	maxDepth   int            // of the values that the memos know
 }
 

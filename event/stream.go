@@ -196,6 +196,7 @@ func (s *stream) key(w *window) (string, bool) {
 	if !ok {
 		return "", false
 	}
+	name = strings.Clone(name) // the window moves on and may overwrite it
 	if c, ok := w.peek(); !ok || c != ':' {
 		s.stray(w)
 		return "", false
@@ -275,7 +276,7 @@ func (s *stream) record(w *window, level int) bool {
 		err = errTooLate
 	case err == nil:
 		w.pos += end
-		s.decoded, s.decodedAt = true, start
+		s.decoded, s.decodedAt, w.lent = true, start, true
 		s.emit(e)
 		return true
 	case err == errCutShort:
