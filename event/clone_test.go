@@ -141,11 +141,9 @@ func TestReuse(t *testing.T) {
 	file := logFile(n)
 	var kept []string
 	var clones []*event.Event
-	room := make([]event.Event, n)
 	for e, err := range event.Read(bytes.NewReader(file), &event.ReadOptions{Reuse: true}) {
 		assert.NoError(t, err)
 		kept = append(kept, e.ID)
-		e.CloneTo(&room[len(clones)])
 		clones = append(clones, e.Clone())
 	}
 	i, changed := 0, 0
@@ -155,7 +153,6 @@ func TestReuse(t *testing.T) {
 			changed++
 		}
 		assert.Equal(t, e, clones[i])
-		assert.Equal(t, e, &room[i])
 		i++
 	}
 	assert.Equal(t, n, i)

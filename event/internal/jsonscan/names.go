@@ -105,17 +105,18 @@ func (n *Names) name(s string, i int) (number, end int, f Fault) {
 	if i+9 <= len(s) && s[i] == '"' {
 		for at := slotOf(startOf(s, i+1)); n.slots[at] != 0; at = (at + 1) % len(n.slots) {
 			name := n.texts[n.slots[at]]
-			name = name[:len(name)-1]
+			name = name[:len(name)-1] // without the colon
 			if end := i + len(name); end <= len(s) && s[i:end] == name {
 				return int(n.slots[at]), end, none
 			}
 		}
 	}
 	end, plain, f := key(s, i)
-	if f != none || plain {
+	if f != none || plain && i+9 <= len(s) {
 		return Other, end, f
 	}
-	return max(slices.Index(n.texts, `"`+unquote(s[i+1:end-1])+`":`), Other), end, none
+	text := `"` + content(s[i:end], plain) + `":`
+	return max(slices.Index(n.texts, text), Other), end, none
 }
 
 // Members scans the value that starts at s[i]. If it is an object, it calls
