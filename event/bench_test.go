@@ -124,7 +124,7 @@ func BenchmarkClone(b *testing.B) {
 	b.Run("search", func(b *testing.B) {
 		for b.Loop() {
 			for _, s := range fields {
-				if strings.Index(e.Text, s) < 0 {
+				if !strings.Contains(e.Text, s) {
 					b.Fatal(s)
 				}
 			}

@@ -51,7 +51,6 @@ type decoder struct {
 	readOnly string      // readOnly
 	identity string      // userIdentity, if it is remembered
 	who      *known[who] // and what it says
-	agent    *known[agent]
 
 	*memory // of those before it
 }
@@ -154,7 +153,7 @@ var recordNames = jsonscan.NewNames([]string{
 func (d *decoder) decode(text string, maxDepth int) (int, error) {
 	d.event = Event{}
 	d.event.decoded = true
-	d.managed, d.readOnly, d.who, d.agent = "", "", nil, nil
+	d.managed, d.readOnly, d.who = "", "", nil
 	var when string
 	var insight Raw
 	e := &d.event
