@@ -196,7 +196,6 @@ func (s *stream) key(w *window) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	name = strings.Clone(name) // the window moves on and may overwrite it
 	if c, ok := w.peek(); !ok || c != ':' {
 		s.stray(w)
 		return "", false
@@ -312,11 +311,15 @@ func (s *stream) scan(w *window) (v string, ok, after bool) {
 			continue
 		}
 		if err == nil {
+			v = text[:end]
+			if v[0] == '"' {
+				v = strings.Clone(v) // the window moves on before it is used
+			}
 			w.pos += end
-			if s.runsOver(w, text[:end]) {
+			if s.runsOver(w, v) {
 				return "", false, false
 			}
-			return text[:end], true, true
+			return v, true, true
 		}
 		fault := w.at(w.pos + end)
 		switch err = fromScan(err); {
