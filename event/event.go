@@ -114,6 +114,10 @@ type Event struct {
 	// Text is the whole record as it was read: a JSON object, or the line of an
 	// access log.
 	Text string
+
+	// decoded says that every string is a part of Text, or stands alone: none
+	// keeps a larger text in memory.
+	decoded bool
 }
 
 // Identity is a CloudTrail userIdentity element.
