@@ -62,11 +62,17 @@ func printCoverage(w io.Writer, format string, c *coverage.Report) error {
 		regions = append(regions, r.Name+" "+digits(r.Events))
 	}
 	item("regions", "%s", few(regions))
-	if d := c.Delivery; d.Count > 0 {
-		item("delay", "from an event to its delivery, and so to the decision about it: half within %s, 95%% within %s, all within %s; "+
-			"%.4g%% within an hour, %.4g%% within a day, %.4g%% within a week", d.P50, d.P95, d.Max, 100*d.Hour, 100*d.Day, 100*d.Week)
-	} else {
+	delay := func(what string, d coverage.Delay) {
+		item("delay", "%s: half within %s, 95%% within %s, all within %s; %.4g%% within an hour, %.4g%% within a day, %.4g%% within a week",
+			what, d.P50, d.P95, d.Max, 100*d.Hour, 100*d.Day, 100*d.Week)
+	}
+	if c.Delivery.Count == 0 {
 		item("delay", "unknown: the names of the files do not say when they were delivered")
+	} else {
+		delay("from an event to its delivery", c.Delivery)
+	}
+	if c.Answer.Count > 0 {
+		delay("from the event to the decision, for what was found", c.Answer)
 	}
 
 	printf(heading, "what the rules can see")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/detect/coverage"
 	"github.com/cloudtell/cloudtell/event"
+	"github.com/cloudtell/cloudtell/examples/account"
 	"github.com/cloudtell/cloudtell/techniques"
 )
 
@@ -66,6 +68,30 @@ func TestCoverageForms(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &c))
 	assert.NotEmpty(t, c.Coverage.Rules)
 	assert.Greater(t, c.Coverage.Delivery.Count, int64(1000))
+}
+
+// How long a decision took is known for what was found, as far as the files say
+// when they came: within CloudTrail's ten minutes or so.
+func TestCoverageOfDecisions(t *testing.T) {
+	dir := trail(t, small(), asDelivered)
+	findings := len(scanned("-quiet", "-format", "json", dir).findings(t))
+	lines := strings.Split(strings.TrimSpace(scanned("-quiet", "-coverage", "-format", "json", dir).stdout), "\n")
+	var c struct {
+		Coverage struct {
+			Answer struct {
+				Count int
+				Max   int     `json:"max_seconds"`
+				Hour  float64 `json:"within_hour"`
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &c))
+	assert.Equal(t, findings, c.Coverage.Answer.Count)
+	assert.Greater(t, c.Coverage.Answer.Max, 60)
+	assert.LessOrEqual(t, c.Coverage.Answer.Max, 15*60)
+	assert.Equal(t, 1.0, c.Coverage.Answer.Hour)
+	assert.Contains(t, scanned("-quiet", "-coverage", dir).stdout, "from the event to the decision, for what was found: half within")
+	assert.NotContains(t, scanned("-quiet", "-coverage", trail(t, small(), func(n int, _ account.File) string { return fmt.Sprint(n) })).stdout, "to the decision")
 }
 
 func TestNavigatorFile(t *testing.T) {

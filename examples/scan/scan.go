@@ -27,6 +27,9 @@ type scanner struct {
 	problems notes    // of detection
 	rules    []string // names of all
 	answered bool     // what -explain asks
+	// arrived says when the events of the batch at hand were delivered, by id,
+	// if the coverage is asked for.
+	arrived map[string]time.Time
 }
 
 // scan does what the options say. Its error is one that ended the scan.
@@ -45,7 +48,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 	if err != nil {
 		return 0, err
 	}
-	s := &scanner{options: o, engine: engine, intake: &intake{
+	s := &scanner{options: o, engine: engine, arrived: make(map[string]time.Time), intake: &intake{
 		stdin: stdin,
 		// A record from the future is a mistake, and would make all that follow
 		// look late.
@@ -82,6 +85,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 	detected := func(events []*event.Event) error {
 		findings, problem := engine.Process(ctx, events)
 		s.problem(problem)
+		s.timed(findings)
 		r.saw(events)
 		return r.add(findings)
 	}
@@ -149,6 +153,22 @@ func (s *scanner) reportCoverage(r *report, stdout io.Writer) error {
 	return printCoverage(stdout, s.options.format, c)
 }
 
+// timed tells the coverage how late findings came: with the delivery of the
+// last of their events that was.
+func (s *scanner) timed(findings []detect.Finding) {
+	for i := range findings {
+		var last time.Time
+		for _, id := range findings[i].EventIDs {
+			if at := s.arrived[id]; at.After(last) {
+				last = at
+			}
+		}
+		if s.intake.watch != nil {
+			s.intake.watch.Found(&findings[i], last)
+		}
+	}
+}
+
 // fold reads all that the paths name, puts it in order and gives it to process
 // in batches, which are valid until process returns.
 func (s *scanner) fold(ctx context.Context, paths []string, process func([]*event.Event) error) (err error) {
@@ -173,6 +193,7 @@ func (s *scanner) fold(ctx context.Context, paths []string, process func([]*even
 		p.evaluated.Add(int64(len(batch)))
 		p.clock.Store(batch[len(batch)-1].Time.Unix())
 		clear(batch)
+		clear(s.arrived)
 		batch = batch[:0]
 		return nil
 	}
@@ -184,6 +205,9 @@ func (s *scanner) fold(ctx context.Context, paths []string, process func([]*even
 		if err != nil {
 			s.problem(fmt.Errorf("a record was readable once only: %w", err))
 			continue
+		}
+		if delivered, _, _ := r.content(); delivered > 0 {
+			s.arrived[e.ID] = time.Unix(int64(delivered), 0)
 		}
 		if batch = append(batch, e); len(batch) == batchSize {
 			if err := next(); err != nil {
