@@ -124,6 +124,9 @@ func (p *Profile) Decide(u Unusual, verdict Verdict, at time.Time) error {
 	if day := dayOf(at); verdict > Malicious || day < 0 || day > maxDay {
 		return fmt.Errorf("%w: %v at %v", ErrVerdict, verdict, at)
 	}
+	if clock := p.Clock(); !clock.IsZero() && at.After(clock) {
+		at = clock // nothing has been seen later
+	}
 	i := slices.IndexFunc(p.layout.features, func(f Feature) bool { return f.ID() == u.Feature })
 	if i < 0 {
 		return fmt.Errorf("%w: no feature has the ID %q", ErrVerdict, u.Feature)

@@ -26,9 +26,9 @@ func (s *Set) Explain(scope *Scope, record []byte, e *event.Event) ([]Explanatio
 	if err != nil {
 		return nil, err
 	}
-	key := scope.Key(e)
+	key := g.scope.Key(e)
 	if key == "" {
-		return nil, fmt.Errorf("%w: the event is of no concern to scope %q", ErrKey, scope.Name)
+		return nil, fmt.Errorf("%w: the event is of no concern to scope %q", ErrKey, g.scope.Name)
 	}
 	profile, err := g.layout.Decode(record)
 	if err != nil {

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -238,9 +239,9 @@ func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit fun
 	if len(events) == 0 {
 		return record, nil
 	}
-	key := scope.Key(events[0])
+	key := g.scope.Key(events[0])
 	for _, e := range events {
-		if k := scope.Key(e); k == "" || k != key {
+		if k := g.scope.Key(e); k == "" || k != key {
 			return nil, fmt.Errorf("%w: %q in a step of %q", ErrKey, k, key)
 		}
 	}
@@ -254,7 +255,9 @@ func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit fun
 	return record, st.err
 }
 
+// groupOf returns the group of a scope; nil means [ByPrincipal], as in [Info].
 func (s *Set) groupOf(scope *Scope) (*group, error) {
+	scope = cmp.Or(scope, ByPrincipal)
 	for _, g := range s.groups {
 		if g.scope == scope {
 			return g, nil

@@ -37,7 +37,8 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("the source is outside the known networks", c.unknownSource(e)) ||
+		if !p.Require("Config.Networks or Config.VPCEndpoints is set", len(c.Networks)+len(c.VPCEndpoints) > 0) ||
+			!p.Require("the source is outside the known networks", c.unknownSource(e)) ||
 			!p.Require("the call succeeded or was denied", attempted(e)) { // a failed sign-in used no credentials
 			return
 		}

@@ -181,8 +181,12 @@ func TestVerdicts(t *testing.T) {
 		assert.Equal(t, statusTrouble, c.status)
 		assert.Contains(t, c.stderr, "judged.json: value 1: ", bad)
 	}
-	require.NoError(t, os.WriteFile(judged, []byte(`{"id":"x","scope":"nowhere","key":"k","verdict":"benign"}`), 0o600))
+	require.NoError(t, os.WriteFile(judged, []byte(`{"id":"x","rule":"getobject-rate-over-baseline","scope":"principal","key":"k","verdict":"benign"}`), 0o600))
 	c := scanned("-verdicts", judged, later)
+	assert.Equal(t, statusDone, c.status)
+	assert.Contains(t, c.stderr, "learnt nothing from 1 verdict\n  x, getobject-rate-over-baseline is about an amount")
+	require.NoError(t, os.WriteFile(judged, []byte(`{"id":"x","scope":"nowhere","key":"k","unusual":[{"feature":"f","value":"v","hash":"1"}],"verdict":"benign"}`), 0o600))
+	c = scanned("-verdicts", judged, later)
 	assert.Equal(t, statusTrouble, c.status, "a verdict that cannot be kept is a problem")
 	assert.Contains(t, c.stderr, `scope "nowhere"`)
 }

@@ -25,6 +25,7 @@ type scanner struct {
 	history  int      // files read for -warm
 	copies   int64    // records dropped as exact copies, which the engine does not see
 	problems notes    // of detection
+	unlearnt notes    // verdicts of which nothing can be learnt
 	rules    []string // names of all
 	answered bool     // what -explain asks
 	// arrived says when the events of the batch at hand were delivered, by id,
@@ -255,6 +256,7 @@ func (s *scanner) conclude(r *report, w io.Writer) int {
 		if stats.Late > 0 {
 			fmt.Fprintln(w, "late are events older than what the baseline or -warm has seen of the same principal; they were learnt before, or are lost")
 		}
+		list(fmt.Sprintf("learnt nothing from %s", count(int64(s.unlearnt.total), "verdict")), &s.unlearnt)
 		list(fmt.Sprintf("skipped %s without a log", count(int64(c.skipped.total), "path")), &c.skipped)
 	}
 	list(count(int64(c.unreadable.total), "record")+" could not be read", &c.unreadable)
