@@ -40,9 +40,8 @@ type EngineOptions struct {
 // their keys, which it caches and keeps in a store. Its methods may be called
 // from any number of goroutines; batches are processed one after the other.
 type Engine struct {
-	set     *Set
-	store   baseline.Store
-	updates bool
+	set   *Set
+	store baseline.Store
 
 	mu     sync.Mutex // held for a batch
 	seed   maphash.Seed
@@ -101,7 +100,7 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 		store = &baseline.Memory{}
 	}
 	n := cmp.Or(o.Shards, runtime.GOMAXPROCS(0))
-	en := &Engine{set: set, store: store, updates: o.Updates, seed: maphash.MakeSeed()}
+	en := &Engine{set: set, store: store, seed: maphash.MakeSeed()}
 	en.stats.Suppressed = make(map[string]int64)
 	for range n {
 		s := &shard{
@@ -109,7 +108,7 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 			cache:  newCache(max(1, cmp.Or(o.Cache, 100_000)/n)),
 			seen:   newIDSet(max(1, cmp.Or(o.Dedup, 1<<18)/n)),
 		}
-		s.step = step{set: set, emit: s.keep}
+		s.step = step{set: set, emit: s.keep, firsts: !o.Updates}
 		en.shards = append(en.shards, s)
 	}
 	return en, nil
@@ -306,11 +305,7 @@ type task struct {
 }
 
 // keep takes in what the rules report.
-func (s *shard) keep(f Finding) {
-	if f.Revision == 0 || f.Raised || s.engine.updates {
-		s.findings = append(s.findings, f)
-	}
-}
+func (s *shard) keep(f Finding) { s.findings = append(s.findings, f) }
 
 func (s *shard) process(ctx context.Context, detecting bool) {
 	if len(s.tasks) == 0 {

@@ -21,6 +21,7 @@ type Pass struct {
 	emit     func(Finding)
 	suppress []Suppression
 	checks   []Check // that the rule has made so far
+	firsts   bool    // of a finding's revisions, only those that raise it are emitted
 	about    event.Principal
 }
 
@@ -67,6 +68,9 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 	}
 	raised := revision > 0 && severity > ep.severity
 	ep.severity = severity
+	if p.firsts && revision > 0 && !raised {
+		return
+	}
 	f := Finding{
 		ID:            findingID(p.rule.info.Name, p.key, subject, ep.named),
 		Revision:      revision,

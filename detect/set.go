@@ -272,6 +272,8 @@ type step struct {
 	emit func(Finding)
 	pass Pass
 	err  error // the first panic
+
+	firsts bool // see Pass
 }
 
 // detect folds an event and runs the rules that want it.
@@ -305,6 +307,7 @@ func (st *step) open(g *group, key string, p *baseline.Profile, e *event.Event) 
 		emit:     st.emit,
 		suppress: st.set.suppressions,
 		checks:   st.pass.checks,
+		firsts:   st.firsts,
 	}
 }
 
