@@ -268,12 +268,11 @@ func (s *Set) groupOf(scope *Scope) (*group, error) {
 
 // A step evaluates events one at a time. One goroutine owns it.
 type step struct {
-	set  *Set
-	emit func(Finding)
-	pass Pass
-	err  error // the first panic
-
+	set    *Set
+	emit   func(Finding)
 	firsts bool // see Pass
+	pass   Pass
+	err    error // the first panic
 }
 
 // detect folds an event and runs the rules that want it.
