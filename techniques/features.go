@@ -169,8 +169,8 @@ func newTool(p *detect.Pass) bool {
 	return n.New && steady(n) && mature(tools.Age(p))
 }
 
-// unfamiliar returns how much something weighs that a principal does: more from a network or
-// with a tool that is new to the principal, which are then added to the
+// unfamiliar returns how much something weighs that a principal does: more from
+// a network or with a tool that is new to it, which are then added to the
 // evidence, and less for people in the console. Rules that ask it use networks
 // and tools.
 func unfamiliar(c *Config, p *detect.Pass, s detect.Severity, evidence ...detect.Evidence) (detect.Severity, []detect.Evidence) {
