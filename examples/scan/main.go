@@ -53,7 +53,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = errors.New("interrupted")
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "scan:", clean(err.Error()))
+		if !errors.Is(err, syscall.EPIPE) { // whoever read has seen enough
+			fmt.Fprintln(stderr, "scan:", clean(err.Error()))
+		}
 		return statusTrouble
 	}
 	return status
