@@ -19,6 +19,8 @@
 //   - a Finding (package detect) says what was found, with the evidence for it
 //     and what was expected.
 //
-// Package techniques holds the detectors. See the example for all of it
+// Package techniques holds the detectors. Below detect, package incident joins
+// findings into stories, coverage says what the logs let the rules see, and
+// backtest measures rules on labelled events. See the example for all of it
 // together, and ARCHITECTURE.md for the map.
 package cloudtell

@@ -58,11 +58,12 @@ type Unusual struct {
 	Hash uint64 `json:"hash,string"`
 }
 
-// unusual lists the values of the event in view, and of windows around it,
-// that a feature remembers but does not know as normal.
+// unusual lists the values of the event in view, if the feature takes such
+// events in, and of windows around it, that the feature remembers but does not
+// know as normal.
 func (f *Of[A]) unusual(v Viewer, windows []Window) []Unusual {
 	n, ok := any(f.In(v)).(Novelty)
-	if !ok {
+	if !ok || n.cell == nil {
 		return nil
 	}
 	var list []Unusual
@@ -71,9 +72,12 @@ func (f *Of[A]) unusual(v Viewer, windows []Window) []Unusual {
 			list = append(list, Unusual{Feature: f.id, Value: l.String(), Hash: hash})
 		}
 	}
-	if n.Value != "" {
-		l := label(n.Value)
-		add(n.value.hash, &l)
+	w := v.view()
+	if l := w.profile.layout; slices.Contains(l.index.Lookup(w.Event), l.slotOf(f.serial, f)) {
+		for _, v := range w.noted(n.cell.note).values {
+			l := label(v.text)
+			add(v.hash, &l)
+		}
 	}
 	for _, w := range windows {
 		for _, it := range w.items() {
@@ -94,7 +98,7 @@ func (f *Of[A]) window(v Viewer) (Window, bool) {
 // UnusualIn lists what of the event in view is unusual by the given features:
 // the values that its [FirstSeen] features remember without knowing them as
 // normal, of the event itself and of the windows that its [Distinct] features
-// see around it.
+// see around it. What a feature does not take in ([Of.On]) is not unusual to it.
 func UnusualIn(v Viewer, features []Feature) []Unusual {
 	var windows []Window
 	for _, f := range features {
@@ -116,18 +120,25 @@ func UnusualIn(v Viewer, features []Feature) []Unusual {
 }
 
 // Decide keeps a verdict about a value in the profile. at is the time when the
-// value was seen. It returns an error that wraps [ErrVerdict] if the profile's
-// layout has no such feature, or if half of the feature's room is taken by
-// verdicts already.
+// value was seen. It returns an error that wraps [ErrVerdict], and changes
+// nothing, if the profile's layout has no such [FirstSeen] feature, if the time
+// is none, or if half of the feature's room is taken by verdicts already.
 func (p *Profile) Decide(u Unusual, verdict Verdict, at time.Time) error {
 	if day := dayOf(at); verdict > Malicious || day < 0 || day > maxDay {
 		return fmt.Errorf("%w: %v at %v", ErrVerdict, verdict, at)
+	}
+	if clock := p.Clock(); !clock.IsZero() && at.After(clock) {
+		at = clock // nothing has been seen later
 	}
 	i := slices.IndexFunc(p.layout.features, func(f Feature) bool { return f.ID() == u.Feature })
 	if i < 0 {
 		return fmt.Errorf("%w: no feature has the ID %q", ErrVerdict, u.Feature)
 	}
-	c, ok := p.open(i).(*firstSeenCell)
+	cell := p.cells.get(i)
+	if cell == nil {
+		cell = p.layout.features[i].NewCell()
+	}
+	c, ok := cell.(*firstSeenCell)
 	if !ok {
 		return fmt.Errorf("%w: %q does not remember what was seen", ErrVerdict, u.Feature)
 	}
@@ -135,6 +146,9 @@ func (p *Profile) Decide(u Unusual, verdict Verdict, at time.Time) error {
 	text.cut = Hash(u.Value) != u.Hash
 	if !c.decide(u.Hash, text, dayOf(at), verdict) {
 		return fmt.Errorf("%w: %q holds as many as it can", ErrVerdict, u.Feature)
+	}
+	if p.cells.get(i) == nil {
+		p.cells.put(i, c)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package baseline_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/event"
 )
 
 // decide gives a verdict about the unusual values of the event in view.
@@ -149,6 +151,16 @@ func TestVerdictsRefused(t *testing.T) {
 	after, err := h.profile.AppendBinary(nil)
 	require.NoError(t, err)
 	assert.Equal(t, before, after, "what is refused changes nothing")
+
+	layout, err := baseline.NewLayout(0, f, other)
+	require.NoError(t, err)
+	fresh, empty := layout.NewProfile(), layout.NewProfile()
+	require.ErrorIs(t, fresh.Decide(counted, baseline.Benign, on(1, "10:00:00")), baseline.ErrVerdict)
+	after, err = fresh.AppendBinary(nil)
+	require.NoError(t, err)
+	before, err = empty.AppendBinary(nil)
+	require.NoError(t, err)
+	assert.Equal(t, before, after, "nor in a profile without cells")
 }
 
 // What is unusual about an event is its own new value, and those of a window
@@ -178,6 +190,42 @@ func TestUnusualIn(t *testing.T) {
 	assert.Equal(t, []string{"b", "c"}, values(v, features...), "the event's own value is normal")
 	v = h.add(on(21, "12:03:00"), "")
 	assert.Empty(t, values(v, features...))
+}
+
+// A feature of other events has nothing to say about the event: a verdict about
+// a thing read must not make it one that was written.
+func TestUnusualToWhomItConcerns(t *testing.T) {
+	here := baseline.FirstSeen("agent", agent, nil).On("sts:GetCallerIdentity")
+	elsewhere := baseline.FirstSeen("agent elsewhere", agent, nil).On("sts:AssumeRole")
+	composed := baseline.Custom("novelty", 1, func() baseline.Cell { return &noCell{} },
+		func(baseline.Cell, *baseline.View) baseline.Novelty { return baseline.Novelty{Value: "x", New: true} })
+	w := baseline.Distinct("agent", agent, 8, time.Hour)
+	h := newHistory(t, here, elsewhere, composed, w)
+	h.add(on(1, "09:59:00"), "a")
+	v := h.add(on(1, "10:00:00"), "b")
+	list := baseline.UnusualIn(v, []baseline.Feature{here, elsewhere, composed, w})
+	require.Len(t, list, 2)
+	for i, want := range []string{"b", "a"} {
+		assert.Equal(t, baseline.Unusual{Feature: here.ID(), Value: want, Hash: baseline.Hash(want)}, list[i])
+	}
+}
+
+type noCell struct{}
+
+func (*noCell) Fold(*event.Event, time.Time)          {}
+func (*noCell) AppendBinary(b []byte) ([]byte, error) { return b, nil }
+func (*noCell) UnmarshalBinary([]byte) error          { return nil }
+
+// All values of an event that carries several are unusual to it, not the first.
+func TestUnusualOfSeveral(t *testing.T) {
+	f := baseline.FirstSeenEach("words", func(list []string, e *event.Event) []string { return append(list, strings.Fields(e.UserAgent)...) }, nil)
+	h := newHistory(t, f)
+	h.daily(1, 20, "b")
+	var values []string
+	for _, u := range baseline.UnusualIn(h.add(on(21, "10:00:00"), "a b c a"), []baseline.Feature{f}) {
+		values = append(values, u.Value)
+	}
+	assert.Equal(t, []string{"a", "c"}, values)
 }
 
 // Forged bytes that fill all room with verdicts would leave none to learn in.

@@ -6,8 +6,8 @@ import (
 )
 
 // A Check is one condition that a rule looked at when it judged an event. A
-// finding lists those it passed; an [Explanation] ends with the one that stood
-// in the way.
+// finding lists those on its way, an [Explanation] without a finding ends with
+// the one that stood in the way.
 type Check struct {
 	// Condition says what was looked at: "the call succeeded", "an AWS service
 	// made the call", "different instances within 24 hours".
@@ -47,6 +47,9 @@ func (c Check) margin() float64 { return float64(c.Observed) / float64(c.Thresho
 //	if !p.Require("the call succeeded", e.Succeeded()) {
 //		return
 //	}
+//
+// The text is a constant, as in all methods of this kind: it costs nothing, and
+// holds on to nothing of the event.
 func (p *Pass) Require(condition string, holds bool) bool {
 	p.checks = append(p.checks, Check{Condition: condition, Passed: holds})
 	return holds
@@ -67,13 +70,18 @@ func (p *Pass) AtLeast(amount string, observed, threshold int) bool {
 	return reached
 }
 
-// Reaches is [Pass.AtLeast] for the threshold that the rule's Info declares.
+// Reaches is [Pass.AtLeast] for the threshold that the rule's Info declares. It
+// panics if that declares none.
 func (p *Pass) Reaches(observed int) bool {
 	t := &p.rule.info.Threshold
+	if t.Value == 0 {
+		panic(fmt.Sprintf("detect: the Info of rule %q declares no threshold", p.rule.info.Name))
+	}
 	return p.AtLeast(t.Of, observed, t.Value)
 }
 
-// Threshold returns the value of the threshold that the rule's Info declares.
+// Threshold returns the value of the threshold that the rule's Info declares; 0
+// if it declares none.
 func (p *Pass) Threshold() int { return p.rule.info.Threshold.Value }
 
 // Nearest returns the amount that came closest to being too small for the
@@ -93,11 +101,14 @@ type Explanation struct {
 	// Rule is the rule's name, Key the key whose memory it judged by.
 	Rule string `json:"rule"`
 	Key  string `json:"key"`
+	// Looked reports that the rule looks at events of this kind at all. If not,
+	// its only check says which ones it does look at.
+	Looked bool `json:"looked"`
 	// Findings are what the rule reports. A revision above 0 says that the
 	// finding stands already.
 	Findings []Finding `json:"findings,omitempty"`
 	// Checks are the conditions that the rule looked at, in its order. If
-	// there is no finding, the last one is why.
+	// there is no finding, the last that was not passed is why.
 	Checks []Check `json:"checks"`
 }
 

@@ -98,6 +98,7 @@ func TestExplain(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, all, 6, "every rule answers")
 			for _, x := range all {
+				assert.Equal(t, x.Rule != "elsewhere", x.Looked, x.Rule)
 				if x.Rule != tt.rule {
 					continue
 				}
@@ -114,6 +115,38 @@ func TestExplain(t *testing.T) {
 	}
 	requireAccounted(t, en)
 	assert.Equal(t, int64(3), en.Stats().Events)
+}
+
+// A report that adds nothing to a finding that stands is explained as that.
+func TestExplainLesserReport(t *testing.T) {
+	graded := detect.New(info("graded"), func(p *detect.Pass) {
+		severity := detect.Low
+		if p.Event.UserAgent == "bad" {
+			severity = detect.High
+		}
+		p.ReportAt(severity, "", p.Event.UserAgent)
+	})
+	en := newEngine(t, newSet(t, graded), nil, nil)
+	process(t, en, newEvent(1, on(1, "12:00:00"), "alice", "bad"))
+	all, err := en.Explain(context.Background(), newEvent(2, on(1, "12:00:01"), "alice", "good"))
+	require.NoError(t, err)
+	c, missed := all[0].Missed()
+	assert.True(t, missed)
+	assert.Equal(t, "it is as grave as the finding about it that stands already: no", c.String())
+}
+
+// A detector that panics does not keep the others from explaining themselves;
+// nor can a rule count against a threshold that it does not declare.
+func TestExplainAfterPanic(t *testing.T) {
+	careless := detect.New(info("careless"), func(p *detect.Pass) { p.Reaches(1) })
+	en := newEngine(t, newSet(t, careless, echo(info("echo"))), nil, nil)
+	all, err := en.Explain(context.Background(), newEvent(1, on(1, "12:00:00"), "alice", "a"))
+	var panicked *detect.PanicError
+	require.ErrorAs(t, err, &panicked)
+	assert.Equal(t, "careless", panicked.Rule)
+	assert.Contains(t, err.Error(), "declares no threshold")
+	require.Len(t, all, 2)
+	assert.Len(t, all[1].Findings, 1)
 }
 
 // What is asked about a key whose profile is in the store is the same as for

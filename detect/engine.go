@@ -56,25 +56,27 @@ type Engine struct {
 // Events = Evaluated + Duplicate + Late + Rejected.
 type Stats struct {
 	// Events is the number of events taken in.
-	Events int64
+	Events int64 `json:"events"`
 	// Evaluated events were folded into at least one profile, or concern no
 	// key of any scope.
-	Evaluated int64
+	Evaluated int64 `json:"evaluated"`
 	// Duplicate events had been evaluated before.
-	Duplicate int64
+	Duplicate int64 `json:"duplicate"`
 	// Late events were older than the allowed lateness.
-	Late int64
+	Late int64 `json:"late"`
 	// Rejected events could not be evaluated because the profile of one of
 	// their keys could not be loaded. Giving them again completes them.
-	Rejected int64
+	Rejected int64 `json:"rejected"`
 
 	// Findings is the number of findings returned, without revisions.
-	Findings int64
+	Findings int64 `json:"findings"`
 	// Suppressed counts the findings kept back, by rule.
-	Suppressed map[string]int64
+	Suppressed map[string]int64 `json:"suppressed,omitempty"`
 	// Profiles is the number of profiles in the cache. Loads and Saves count
 	// profiles read from and written to the store.
-	Profiles, Loads, Saves int64
+	Profiles int64 `json:"profiles"`
+	Loads    int64 `json:"loads"`
+	Saves    int64 `json:"saves"`
 }
 
 // mark collects what the scopes of an event made of it.

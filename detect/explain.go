@@ -2,6 +2,7 @@ package detect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -15,15 +16,19 @@ import (
 //
 // The event may be one that the record has taken in already, or has not. In
 // the former case what came after it is remembered too, so an amount may be
-// larger than it was when the event was evaluated.
+// larger than it was when the event was evaluated. An event so late that it
+// would not be evaluated is explained like one that was.
+//
+// If a detector panics, that is returned as a [*PanicError] together with what
+// the others say.
 func (s *Set) Explain(scope *Scope, record []byte, e *event.Event) ([]Explanation, error) {
 	g, err := s.groupOf(scope)
 	if err != nil {
 		return nil, err
 	}
-	key := scope.Key(e)
+	key := g.scope.Key(e)
 	if key == "" {
-		return nil, fmt.Errorf("%w: the event is of no concern to scope %q", ErrKey, scope.Name)
+		return nil, fmt.Errorf("%w: the event is of no concern to scope %q", ErrKey, g.scope.Name)
 	}
 	profile, err := g.layout.Decode(record)
 	if err != nil {
@@ -44,7 +49,7 @@ func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.
 	var all []Explanation
 	for i := range g.rules {
 		r := &g.rules[i]
-		x = Explanation{Rule: r.info.Name, Key: key}
+		x = Explanation{Rule: r.info.Name, Key: key, Looked: looks[i]}
 		if looks[i] {
 			st.begin(r)
 			if st.pass.meets(r.info.Conditions) {
@@ -60,12 +65,14 @@ func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.
 	return all, st.err
 }
 
-// Explain says for every rule what it makes of an event; see [Set.Explain]. It
-// judges by what the engine has learnt so far, and changes nothing.
+// Explain says what every rule makes of an event, but for those of scopes in
+// which the event has no key; see [Set.Explain]. It judges by what the engine
+// has learnt so far, and changes nothing.
 func (en *Engine) Explain(ctx context.Context, e *event.Event) ([]Explanation, error) {
 	en.mu.Lock()
 	defer en.mu.Unlock()
 	var all []Explanation
+	var panicked error
 	for gi, g := range en.set.groups {
 		key := g.scope.Key(e)
 		if key == "" {
@@ -80,12 +87,9 @@ func (en *Engine) Explain(ctx context.Context, e *event.Event) ([]Explanation, e
 			return nil, fmt.Errorf("detect: profile of %q: %w", key, err)
 		}
 		some, err := en.set.explain(g, key, profile, e)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, some...)
+		all, panicked = append(all, some...), errors.Join(panicked, err)
 	}
-	return all, nil
+	return all, panicked
 }
 
 // record returns the key's record as it would be saved now.

@@ -60,7 +60,8 @@ type Finding struct {
 	// what a verdict about the finding is about.
 	Unusual []baseline.Unusual `json:"unusual,omitempty"`
 	// Checks are the conditions that the rule looked at: what it required and
-	// found, and the guards that did not apply.
+	// found, and the guards that did not apply. One that was not passed had an
+	// alternative.
 	Checks []Check `json:"checks,omitempty"`
 	// AboutSource says that the finding is about the source address itself: see
 	// [Info].

@@ -27,22 +27,28 @@ func (s *Set) Judge(record []byte, f *Finding, verdict baseline.Verdict) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	judged := judge(profile, f, verdict)
+	kept, judged := judge(profile, f, verdict)
+	if !kept {
+		return record, judged
+	}
 	if record, err = profile.AppendBinary(nil); err != nil {
 		return nil, err
 	}
 	return record, judged
 }
 
-func judge(p *baseline.Profile, f *Finding, verdict baseline.Verdict) error {
+// judge reports whether the profile has kept anything of the verdict.
+func judge(p *baseline.Profile, f *Finding, verdict baseline.Verdict) (kept bool, err error) {
 	if len(f.Unusual) == 0 {
-		return fmt.Errorf("%w: finding %s is about nothing that can be learnt", baseline.ErrVerdict, f.ID)
+		return false, fmt.Errorf("%w: finding %s (%s) is about no value that could be learnt; suppress it if it is harmless",
+			baseline.ErrVerdict, f.ID, f.Rule)
 	}
 	var errs []error
 	for _, u := range f.Unusual {
-		errs = append(errs, p.Decide(u, verdict, f.Last))
+		err := p.Decide(u, verdict, f.Last)
+		kept, errs = kept || err == nil, append(errs, err)
 	}
-	return errors.Join(errs...)
+	return kept, errors.Join(errs...)
 }
 
 func (s *Set) groupOfFinding(f *Finding) (*group, error) {
@@ -71,6 +77,7 @@ func (en *Engine) Judge(ctx context.Context, f *Finding, verdict baseline.Verdic
 		}
 	}
 	entry := s.cache.peek(k)
-	entry.dirty = true
-	return errors.Join(judge(entry.profile, f, verdict), s.evict(ctx))
+	kept, err := judge(entry.profile, f, verdict)
+	entry.dirty = entry.dirty || kept
+	return errors.Join(err, s.evict(ctx))
 }

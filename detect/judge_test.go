@@ -69,6 +69,16 @@ func TestJudgeRefused(t *testing.T) {
 		assert.ErrorIs(t, en.Judge(ctx, &elsewhere, baseline.Benign), detect.ErrKey)
 		assert.ErrorIs(t, en.Judge(ctx, &nobody, baseline.Benign), detect.ErrKey)
 		assert.ErrorIs(t, en.Judge(ctx, &other, baseline.Benign), baseline.ErrVerdict)
+		stranger := other
+		stranger.Key = "nobody we know"
+		require.NoError(t, en.Flush(ctx))
+		saves := store.saves.Load()
+		assert.ErrorIs(t, en.Judge(ctx, &stranger, baseline.Benign), baseline.ErrVerdict)
+		require.NoError(t, en.Flush(ctx))
+		assert.Equal(t, saves, store.saves.Load(), "what keeps nothing saves nothing")
+		record, err := set.Judge(nil, &stranger, baseline.Benign)
+		assert.ErrorIs(t, err, baseline.ErrVerdict)
+		assert.Nil(t, record)
 		_, err = set.Judge([]byte("rubbish!"), &f, baseline.Benign)
 		assert.ErrorIs(t, err, baseline.ErrCorrupt)
 		store.loadErr = errDown

@@ -68,8 +68,9 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 	if overflow {
 		subject = manySubjects
 	}
-	if severity < ep.severity {
-		return // counted; what stands already says more
+	if severity < ep.severity { // counted; what stands already says more
+		p.Require("it is as grave as the finding about it that stands already", false)
+		return
 	}
 	raised := revision > 0 && severity > ep.severity
 	ep.severity = severity

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -70,8 +71,8 @@ type ageing interface {
 
 // NewSet checks the detectors and puts them together. It returns an error that
 // wraps [ErrDetector] unless every detector has a well-formed name of its own,
-// a doc, a technique, a severity, valid event patterns and non-negative
-// durations; [baseline.ErrFeature] if features cannot stand together; and an
+// a doc, a technique, a severity, valid event patterns, non-negative durations
+// and a threshold in its own range, if any; [baseline.ErrFeature] if features cannot stand together; and an
 // error if a key's record could exceed [MaxRecordBytes], or a suppression has
 // no reason or no end.
 func NewSet(detectors []Detector, o *SetOptions) (*Set, error) {
@@ -190,6 +191,9 @@ func check(i *Info) error {
 	case slices.Contains(i.Uses, nil):
 		return errors.New("a feature is nil")
 	}
+	if t := i.Threshold; t != (Threshold{}) && (t.Of == "" || t.Min < 1 || t.Value < t.Min || t.Value > t.Max) {
+		return fmt.Errorf("the threshold %d of %q is not from %d, above 0, to %d", t.Value, t.Of, t.Min, t.Max)
+	}
 	return nil
 }
 
@@ -243,9 +247,9 @@ func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit fun
 	if len(events) == 0 {
 		return record, nil
 	}
-	key := scope.Key(events[0])
+	key := g.scope.Key(events[0])
 	for _, e := range events {
-		if k := scope.Key(e); k == "" || k != key {
+		if k := g.scope.Key(e); k == "" || k != key {
 			return nil, fmt.Errorf("%w: %q in a step of %q", ErrKey, k, key)
 		}
 	}
@@ -259,7 +263,9 @@ func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit fun
 	return record, st.err
 }
 
+// groupOf returns the group of a scope; nil means [ByPrincipal], as in [Info].
 func (s *Set) groupOf(scope *Scope) (*group, error) {
+	scope = cmp.Or(scope, ByPrincipal)
 	for _, g := range s.groups {
 		if g.scope == scope {
 			return g, nil

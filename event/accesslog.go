@@ -59,8 +59,11 @@ type AccessLogLine struct {
 // has neither region nor account; AccountID is the caller's if that is known.
 // An error is a [*DecodeError].
 func ParseAccessLog(line string) (*Event, error) {
-	var d decoder
-	if err := d.accessLog(strings.TrimRight(line, "\r\n")); err != nil {
+	d := decoder{memory: takeMemory(defaultMaxDepth)}
+	err := d.accessLog(strings.TrimRight(line, "\r\n"))
+	memories.Put(d.memory)
+	d.memory = nil
+	if err != nil {
 		return nil, &DecodeError{Err: err}
 	}
 	return &d.event, nil
@@ -77,7 +80,7 @@ func (d *decoder) accessLog(line string) error {
 		ID: contentID(line), RequestID: a.RequestID, Category: AccessLog, Type: "AwsApiCall", Time: a.Time,
 		Source: "s3.amazonaws.com", Name: call, Operation: call, ReadOnly: reads(call),
 		ErrorCode: a.failure(), SourceAddress: a.RemoteIP, IP: address(a.RemoteIP), UserAgent: a.UserAgent, Tool: ToolOf(a.UserAgent),
-		Identity: requester(a.Requester), Access: a, Text: line,
+		Identity: requester(a.Requester), Access: a, Text: line, decoded: true,
 	}
 	d.parameters(a)
 	e.AccountID = ownAccount(&e.Identity)

@@ -123,4 +123,73 @@ func TestAllocations(t *testing.T) {
 		assert.Equal(t, n, events)
 	})
 	assert.Less(t, allocations/n, 0.05, "allocations per event")
+
+	reused := testing.AllocsPerRun(3, func() {
+		events := 0
+		for e := range event.Read(bytes.NewReader(file), &event.ReadOptions{Reuse: true}) {
+			text = e.Principal.Key
+			events++
+		}
+		assert.Equal(t, n, events)
+	})
+	assert.Less(t, reused/n, 0.05, "allocations per event in memory that is reused")
+}
+
+// TestReuse pins what ends when memory is reused and what does not.
+func TestReuse(t *testing.T) {
+	const n = 2000
+	file := logFile(n)
+	var kept []string
+	var clones []*event.Event
+	for e, err := range event.Read(bytes.NewReader(file), &event.ReadOptions{Reuse: true}) {
+		assert.NoError(t, err)
+		kept = append(kept, e.ID)
+		clones = append(clones, e.Clone())
+	}
+	i, changed := 0, 0
+	for e, err := range event.Read(bytes.NewReader(file), nil) {
+		assert.NoError(t, err)
+		if kept[i] != e.ID {
+			changed++
+		}
+		assert.Equal(t, e, clones[i])
+		i++
+	}
+	assert.Equal(t, n, i)
+	assert.Positive(t, changed)
+
+	var last *event.Event
+	for e := range event.Read(bytes.NewReader(file), &event.ReadOptions{Reuse: true}) {
+		if last = e; e.ID == clones[n/2].ID {
+			break
+		}
+	}
+	for range event.Read(bytes.NewReader(file), &event.ReadOptions{Reuse: true}) {
+	}
+	assert.Equal(t, clones[n/2], last, "a loop that was left keeps its event")
+}
+
+// TestCloneOfDecoded pins that a clone of a decoded event lets go of what was
+// decoded with it.
+func TestCloneOfDecoded(t *testing.T) {
+	var kept []*event.Event
+	count := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	file := logFile(1000)
+	before := count()
+	for range 200 {
+		for e, err := range event.Read(bytes.NewReader(file), nil) {
+			assert.NoError(t, err)
+			kept = append(kept, e.Clone())
+			break
+		}
+	}
+	after := count()
+	assert.Less(t, after-min(before, after), uint64(200*8<<10))
+	runtime.KeepAlive(kept)
+	runtime.KeepAlive(file)
 }

@@ -116,6 +116,10 @@ type Event struct {
 	Text string
 
 	memo *Memo // that holds the event, see [Memo.Hold]
+
+	// decoded says that every string is a part of Text, or stands alone: none
+	// keeps a larger text in memory.
+	decoded bool
 }
 
 // Identity is a CloudTrail userIdentity element.

@@ -71,8 +71,8 @@ func FuzzRead(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		o := &event.ReadOptions{MaxRecord: 4 << 10, MaxDecompressed: 1 << 16}
-		read := func(oneByte bool) (got []string) {
+		read := func(oneByte, reuse bool) (got []string) {
+			o := &event.ReadOptions{MaxRecord: 4 << 10, MaxDecompressed: 1 << 16, Reuse: reuse}
 			var r io.Reader = bytes.NewReader(data)
 			if oneByte {
 				r = iotest.OneByteReader(r)
@@ -82,7 +82,11 @@ func FuzzRead(f *testing.F) {
 					got = append(got, err.Error())
 				} else {
 					checkEvent(t, e)
-					got = append(got, e.ID)
+					id := e.ID
+					if reuse {
+						id = strings.Clone(id)
+					}
+					got = append(got, id)
 				}
 				if len(got) > 2*len(data)+1<<16 {
 					t.Fatalf("%d results from %d bytes", len(got), len(data))
@@ -90,7 +94,10 @@ func FuzzRead(f *testing.F) {
 			}
 			return got
 		}
-		whole, bytewise := read(false), read(true)
+		whole, bytewise := read(false, false), read(true, false)
+		if reused := read(true, true); !reflect.DeepEqual(whole, reused) {
+			t.Fatalf("depends on whether memory is reused:\n%q\n%q", whole, reused)
+		}
 		if !reflect.DeepEqual(whole, bytewise) {
 			t.Fatalf("depends on how the input arrives:\n%q\n%q", whole, bytewise)
 		}

@@ -27,7 +27,7 @@ func TestReadIsLinear(t *testing.T) {
 	} {
 		work := func(size int) (work, results int64) {
 			input := strings.Repeat(pattern, size/len(pattern)+1)
-			s := &stream{options: (&ReadOptions{MaxRecord: 64 << 10}).withDefaults()}
+			s := newStream(nil, &ReadOptions{MaxRecord: 64 << 10})
 			s.yield = func(*Event, error) bool { results++; return true }
 			w := newWindow(strings.NewReader(input), 0, false)
 			s.values(w, 0)

@@ -1,75 +1,114 @@
 package event
 
-import "sync/atomic"
-
-// A Derived is a text that follows from an event. Of an event that a [Memo]
-// holds it is worked out once, however often it is asked for.
-type Derived struct {
-	number int
-	of     func(*Event) string
-}
-
-var deriveds atomic.Int64
-
-// Derive returns a Derived that of works out. It is meant for package
-// variables: each call takes room in every Memo.
-func Derive(of func(*Event) string) *Derived {
-	return &Derived{number: int(deriveds.Add(1)) - 1, of: of}
-}
-
-// Of returns the text for an event.
-func (d *Derived) Of(e *Event) string {
-	m := e.memo
-	if m == nil || e != &m.event { // or a copy of what a memo held
-		return d.of(e)
-	}
-	if d.number >= len(m.texts) {
-		m.texts = append(m.texts, make([]memoText, d.number+1-len(m.texts))...)
-	}
-	if m.texts[d.number].serial != m.serial {
-		text := d.of(e)
-		m.texts[d.number] = memoText{m.serial, text}
-	}
-	return m.texts[d.number].text
-}
-
-// A Memo holds one event at a time for a goroutine that asks much about it. The
-// zero value holds none.
-type Memo struct {
-	source *Event
-	event  Event
-	serial uint64
-	texts  []memoText
-}
-
-type memoText struct {
-	serial uint64
-	text   string
-}
-
-// Hold returns a copy of the event that remembers what is derived from it. It
-// is valid until the next call of Hold or Drop, and of no use to other
-// goroutines; its [Event.Clone] is an event like any other. The event itself
-// must not change as long as it is held.
-func (m *Memo) Hold(e *Event) *Event {
-	if e == m.source {
-		return &m.event
-	}
-	m.serial++
-	m.source = e
-	m.event = *e
-	m.event.memo = m
-	return &m.event
-}
-
-// Drop lets go of the event.
-func (m *Memo) Drop() {
-	m.source, m.event = nil, Event{}
-	clear(m.texts)
-}
-
-var (
-	bucket    = Derive(func(e *Event) string { return e.Request.At("bucketName").Text() })
-	bytesOut  = Derive(func(e *Event) string { return string(e.Additional.At("bytesTransferredOut")) })
-	objectKey = Derive(func(e *Event) string { return e.Request.At("key").Text() })
+import (
+	"hash/maphash"
+	"strings"
 )
+
+// A memo remembers what JSON values of recent records meant, because logs
+// repeat themselves: the same identity makes many calls with the same user
+// agent. It knows a value by its text, byte for byte, so finding one is as good
+// as reading it. A value is remembered when it comes the second time, in one of
+// two places that its hash chooses, so no input makes a memo grow without end.
+// It holds strings as spans of the text, because events must not keep its
+// memory, which is used again.
+type memo[T any] struct {
+	slots [memoSlots]memoSlot[T]
+	mark  byte // which byte ends the part of a text that chooses its place
+	seed  maphash.Seed
+	hash  uint64 // of the text last looked for; 0 if it cannot be remembered
+	slab  []byte // room for texts
+}
+
+type memoSlot[T any] struct {
+	seen uint64 // hash of the last text that was looked for and not found
+	known[T]
+}
+
+// known is a value that a memo remembers, and its text.
+type known[T any] struct {
+	text  []byte
+	value T
+}
+
+// A span is a part of a text.
+type span struct{ from, to uint16 }
+
+func (s span) of(text string) string { return text[s.from:s.to] }
+
+// spanOf returns where a string lies that was read out of a text; false if it
+// is not a part of it, because it has escapes there.
+func spanOf(text, s string) (span, bool) {
+	if s == "" {
+		return span{}, true
+	}
+	at, ok := partOf(text, s)
+	return span{uint16(at), uint16(at + len(s))}, ok
+}
+
+const (
+	memoSlots   = 512 // an even number
+	minMemoText = 256 // bytes that a text has room for
+	maxMemoText = 2048
+	memoSlab    = 32 << 10
+)
+
+// find returns the value whose text s starts with, or nil.
+func (m *memo[T]) find(s string) *known[T] {
+	m.hash = 0
+	if s == "" {
+		return nil
+	}
+	end := strings.IndexByte(s[1:min(len(s), maxMemoText)], m.mark)
+	if end < 0 {
+		return nil
+	}
+	m.hash = maphash.String(m.seed, s[:end+1]) | 1<<63
+	at := m.hash % memoSlots
+	// Texts that differ only behind the mark may take turns, so there are two
+	// places for each.
+	for _, at := range [2]uint64{at, at ^ 1} {
+		k := &m.slots[at].known
+		if n := len(k.text); n > 0 && n <= len(s) && s[:n] == string(k.text) {
+			return k
+		}
+	}
+	return nil
+}
+
+// again reports whether the text that was just not found should be remembered.
+func (m *memo[T]) again(text string) bool {
+	if m.hash == 0 || len(text) > maxMemoText {
+		return false
+	}
+	slot := &m.slots[m.hash%memoSlots]
+	seen := slot.seen == m.hash
+	slot.seen = m.hash
+	return seen
+}
+
+// add remembers the text that was just not found.
+func (m *memo[T]) add(text string, value T) *known[T] {
+	at := m.hash % memoSlots
+	k, other := &m.slots[at].known, &m.slots[at^1].known
+	*k, *other = *other, *k
+	if cap(k.text) < len(text) {
+		k.text = m.room(len(text))
+	}
+	k.text, k.value = append(k.text[:0], text...), value
+	return k
+}
+
+// room returns room for a text, many of which lie together.
+func (m *memo[T]) room(n int) []byte {
+	size := minMemoText
+	for size < n {
+		size *= 2
+	}
+	if len(m.slab) < size {
+		m.slab = make([]byte, memoSlab)
+	}
+	b := m.slab[:0:size]
+	m.slab = m.slab[size:]
+	return b
+}

@@ -64,7 +64,11 @@ func (r Raw) Int() (int64, bool) {
 
 // Bool returns a boolean, or a string that spells one ("true", "False").
 func (r Raw) Bool() (value, ok bool) {
-	switch r.Text() {
+	return boolean(r.Text())
+}
+
+func boolean(text string) (value, ok bool) {
+	switch text {
 	case "true", "True", "TRUE":
 		return true, true
 	case "false", "False", "FALSE":

@@ -177,6 +177,10 @@ func TestReadShapes(t *testing.T) {
 			ids, errs = readAll(t, iotest.OneByteReader(strings.NewReader(tt.input)), nil)
 			assert.Empty(t, errs, "byte by byte")
 			assert.Equal(t, []string{"a", "b"}, ids, "byte by byte")
+
+			ids, errs = readAll(t, iotest.OneByteReader(strings.NewReader(tt.input)), &event.ReadOptions{Reuse: true})
+			assert.Empty(t, errs, "in memory that is reused")
+			assert.Equal(t, []string{"a", "b"}, ids, "in memory that is reused")
 		})
 	}
 }
@@ -274,6 +278,8 @@ func TestReadFaults(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ids, errs := readAll(t, strings.NewReader(tt.input), nil)
 			assert.Equal(t, tt.want, strings.Join(ids, ""), "%v", errs)
+			reused, _ := readAll(t, strings.NewReader(tt.input), &event.ReadOptions{Reuse: true})
+			assert.Equal(t, ids, reused, "in memory that is reused")
 			for _, err := range errs {
 				var decode *event.DecodeError
 				require.ErrorAs(t, err, &decode)

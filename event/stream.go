@@ -90,6 +90,9 @@ func (s *stream) value(w *window, level int) bool {
 	s.decoded = false
 	switch w.text[w.pos] {
 	case '{':
+		if strings.HasPrefix(w.text[w.pos+1:], recordStart) { // the usual case
+			return s.record(w, level)
+		}
 		if key := s.firstKey(w); isContainer(key) || isPreamble(key) {
 			return s.envelope(w, level+1)
 		}
@@ -289,7 +292,7 @@ func (s *stream) record(w *window, level int) bool {
 		err = errTooLate
 	case err == nil:
 		w.pos += end
-		s.decoded, s.decodedAt = true, start
+		s.decoded, s.decodedAt, w.lent = true, start, true
 		s.emit(e)
 		return true
 	case err == errCutShort:
@@ -325,11 +328,15 @@ func (s *stream) scan(w *window) (v string, ok, after bool) {
 			continue
 		}
 		if err == nil {
+			v = text[:end]
+			if v[0] == '"' {
+				v = strings.Clone(v) // the window moves on before it is used
+			}
 			w.pos += end
-			if s.runsOver(w, text[:end]) {
+			if s.runsOver(w, v) {
 				return "", false, false
 			}
-			return text[:end], true, true
+			return v, true, true
 		}
 		fault := w.at(w.pos + end)
 		switch err = fromScan(err); {

@@ -3,6 +3,7 @@ package event
 import (
 	"io"
 	"strings"
+	"unsafe"
 )
 
 const (
@@ -12,7 +13,8 @@ const (
 
 // A window is the part of an input that is in memory, as a string, so that
 // everything read out of it can be a substring. It moves over the input in
-// large steps, each of which makes one new string.
+// large steps. Each of them makes one new string or, with reuse, overwrites the
+// memory of an earlier one, but for that of the last record.
 type window struct {
 	r     io.Reader
 	text  string // the part in memory
@@ -20,13 +22,28 @@ type window struct {
 	gone  int64  // how much of the input is no longer in memory
 	base  int64  // the offset of the input's first byte
 	fixed bool   // the input is inside a wrapper, so all of it has the offset base
-	buf   []byte
+	bufs  buffers
+	reuse bool // the memory of strings; see [ReadOptions.Reuse]
+	lent  bool // the last record is a part of the text
 	chunk int
 	err   error // why the input ends: io.EOF, or a failure
 
 	rescanned int64 // bytes given up once and read again
 	cutShort  bool  // that the input ends inside a value has been reported
 	unsure    bool  // after a fault: which brackets are still open is not known
+}
+
+// buffers are a window's memory: that to read into next and, with reuse, that
+// of its text, and of the last record if the window has left it behind.
+type buffers struct{ next, text, record []byte }
+
+// trim drops what large records needed.
+func (b *buffers) trim() {
+	for _, buf := range [...]*[]byte{&b.text, &b.next, &b.record} {
+		if cap(*buf) > 2*maxChunk {
+			*buf = nil
+		}
+	}
 }
 
 func newWindow(r io.Reader, base int64, fixed bool) *window {
@@ -64,10 +81,11 @@ func (w *window) more() bool {
 	}
 	kept := w.text[w.pos:]
 	size := len(kept) + max(w.chunk, len(kept))
-	if cap(w.buf) < size {
-		w.buf = make([]byte, size)
+	buf := w.bufs.next
+	if cap(buf) < size {
+		buf = make([]byte, size+size/8)
 	}
-	buf := w.buf[:size]
+	buf = buf[:size]
 	n := copy(buf, kept)
 	for enough := n + max(1, n/8); n < enough && w.err == nil; {
 		var m int
@@ -79,8 +97,24 @@ func (w *window) more() bool {
 	}
 	grown := n > len(kept)
 	w.gone += int64(w.pos)
-	w.text, w.pos = string(buf[:n]), 0
+	w.text, w.pos = w.stringOf(buf[:n]), 0
 	return grown
+}
+
+// stringOf returns the bytes that were read as a string: a new one or, with
+// reuse, the memory itself. examples/benchmarks shows what that gives.
+func (w *window) stringOf(buf []byte) string {
+	if !w.reuse {
+		w.bufs.next = buf
+		return string(buf)
+	}
+	if w.lent {
+		w.bufs.next, w.bufs.record = w.bufs.record, w.bufs.text
+	} else {
+		w.bufs.next = w.bufs.text
+	}
+	w.bufs.text, w.lent = buf, false
+	return unsafe.String(unsafe.SliceData(buf), len(buf))
 }
 
 // peek returns the next byte that is not white space, and moves to it; false

@@ -42,8 +42,9 @@ type Config struct {
 	// such as posture scanners. From their expected source, they are not
 	// reported.
 	Scanners []Scanner `json:"scanners,omitempty"`
-	// Thresholds sets what rules have to count before they speak, by rule: see
-	// [detect.Info]. Rules that are not named keep their own.
+	// Thresholds sets what rules have to count before they speak, by rule, within
+	// the bounds of the rule's [detect.Threshold]. Rules that are not named keep
+	// their own.
 	Thresholds map[string]int `json:"thresholds,omitempty"`
 	// Reputation says why an address has a bad reputation, or "" if it has
 	// none. It is called from many goroutines for every call of a principal,

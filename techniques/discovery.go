@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"github.com/cloudtell/cloudtell/baseline"
-	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -71,22 +70,6 @@ func directAPI(e *event.Event) string {
 		return ""
 	}
 	return api(e)
-}
-
-// unfamiliar returns how much looking around weighs: more from a network or
-// with a tool that is new to the principal, which are then added to the
-// evidence, and less for people in the console. Rules that ask it use networks
-// and tools.
-func unfamiliar(c *Config, p *detect.Pass, s detect.Severity, evidence ...detect.Evidence) (detect.Severity, []detect.Evidence) {
-	if newNetwork(c, p) {
-		s = raised(s, 1)
-		evidence = append(evidence, networkEvidence(p))
-	}
-	if newTool(p) {
-		s = raised(s, 1)
-		evidence = append(evidence, toolEvidence(p))
-	}
-	return person(p.Event, s), evidence
 }
 
 // service returns the name of an event's service, its last 32 bytes if it is

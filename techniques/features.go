@@ -172,6 +172,22 @@ func newTool(p *detect.Pass) bool {
 	return n.New && steady(n) && mature(tools.Age(p))
 }
 
+// unfamiliar returns how much something weighs that a principal does: more from
+// a network or with a tool that is new to it, which are then added to the
+// evidence, and less for people in the console. Rules that ask it use networks
+// and tools.
+func unfamiliar(c *Config, p *detect.Pass, s detect.Severity, evidence ...detect.Evidence) (detect.Severity, []detect.Evidence) {
+	if newNetwork(c, p) {
+		s = raised(s, 1)
+		evidence = append(evidence, networkEvidence(p))
+	}
+	if newTool(p) {
+		s = raised(s, 1)
+		evidence = append(evidence, toolEvidence(p))
+	}
+	return person(p.Event, s), evidence
+}
+
 // habit describes what is normal for a key, for a finding to show.
 func habit(n baseline.Novelty) string {
 	const most = 5

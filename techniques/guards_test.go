@@ -20,13 +20,12 @@ import (
 // makes it harmless is found, so that a guard which is lost fails the first,
 // and one which excuses too much the second.
 type guard struct {
-	name    string
-	quiet   []string // lines of the scenario language
-	loud    []string
-	rules   []string // that must find what is loud
-	least   detect.Severity
-	config  string
-	fromDay int // findings before that day do not count; 21 is the default
+	name   string
+	quiet  []string // lines of the scenario language
+	loud   []string
+	rules  []string // that must find what is loud
+	least  detect.Severity
+	config string
 }
 
 const userDataOf15 = `ec2:DescribeInstanceAttribute {"attribute":"userData","instanceId":"i-{n:017}"} times 15 every 5s`

@@ -89,6 +89,8 @@ func TestForeignReader(t *testing.T) {
 		{"everyone of an account", fmt.Sprintf(conditioned, `{"StringEquals":{"aws:principalaccount":["111122223333","444455556666"]}}`), "444455556666"},
 		{"a role, by condition", fmt.Sprintf(conditioned, `{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::444455556666:role/*"}}`), "444455556666"},
 
+		{"a role, by the second of two conditions", fmt.Sprintf(conditioned, `{"ArnLike":{"aws:PrincipalArn":["arn:aws:iam::*:role/app","arn:aws:iam::444455556666:role/app"]}}`), "444455556666"},
+		{"a deleted user's id", `{"Statement":{"Effect":"Allow","Principal":{"AWS":"AIDAEXAMPLE1"},"Action":"*"}}`, ""},
 		{"the own account", `{"Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"*"}}`, ""},
 		{"denied", `{"Statement":{"Effect":"Deny","Principal":{"AWS":"444455556666"},"Action":"*"}}`, ""},
 		{"writing", `{"Statement":{"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":["s3:Put*","s3:GetBucketAcl"]}}`, ""},

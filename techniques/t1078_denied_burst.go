@@ -66,21 +66,12 @@ func deniedBurst(c *Config) detect.Detector {
 			p.Excuse("the principal is refused much on many days", deniedCallBursts.In(p).Normal) {
 			return
 		}
-		severity := detect.Medium
-		evidence := []detect.Evidence{{
+		severity, evidence := unfamiliar(c, p, detect.Medium, detect.Evidence{
 			Name:     "different calls refused within 10 minutes",
 			Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
 			Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
 			EventIDs: w.EventIDs(),
-		}}
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, networkEvidence(p))
-		}
-		if newTool(p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, toolEvidence(p))
-		}
-		p.ReportAt(person(p.Event, severity), "", fmt.Sprintf("%d different calls refused within 10 minutes", w.Count), evidence...)
+		})
+		p.ReportAt(severity, "", fmt.Sprintf("%d different calls refused within 10 minutes", w.Count), evidence...)
 	})
 }

@@ -99,21 +99,12 @@ func deniedThenAllowed(c *Config) detect.Detector {
 		if !p.Require("one of them was allowed afterwards", len(allowed) > 0) {
 			return
 		}
-		severity := detect.Low
-		evidence := []detect.Evidence{{
+		severity, evidence := unfamiliar(c, p, detect.Low, detect.Evidence{
 			Name:     "calls refused within an hour, and those of them allowed afterwards",
 			Observed: fmt.Sprintf("%d refused: %s; allowed: %s", w.Count, strings.Join(w.Values(), ", "), strings.Join(allowed, ", ")),
 			Expected: fmt.Sprintf("fewer than %d refused, besides those of other days", p.Threshold()),
 			EventIDs: w.EventIDs(),
-		}}
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, networkEvidence(p))
-		}
-		if newTool(p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, toolEvidence(p))
-		}
-		p.ReportAt(person(e, severity), "", fmt.Sprintf("%s allowed after %d different calls were refused", allowed[len(allowed)-1], w.Count), evidence...)
+		})
+		p.ReportAt(severity, "", fmt.Sprintf("%s allowed after %d different calls were refused", allowed[len(allowed)-1], w.Count), evidence...)
 	})
 }

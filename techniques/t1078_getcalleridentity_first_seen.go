@@ -42,7 +42,7 @@ func getCallerIdentityFirstSeen(c *Config) detect.Detector {
 		}
 		severity := detect.Low
 		title := "asks for its own identity for the first time"
-		evidence := []detect.Evidence{{Name: "GetCallerIdentity", Observed: "called with " + string(p.Event.Tool), Expected: "not a habit of the principal"}}
+		evidence := []detect.Evidence{{Name: "GetCallerIdentity", Observed: "called with " + string(p.Event.Tool), Expected: "no such question"}}
 		if newNetwork(c, p) {
 			severity = raised(severity, 1)
 			title += ", from a new network"

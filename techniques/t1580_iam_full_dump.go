@@ -72,7 +72,7 @@ func iamFullDump(c *Config) detect.Detector {
 		severity, evidence := unfamiliar(c, p, severity, detect.Evidence{
 			Name:     "questions about the whole of IAM",
 			Observed: api(e) + ", " + outcome(e),
-			Expected: "a habit of the principal; usual: " + habit(n),
+			Expected: "what is usual: " + habit(n),
 		})
 		p.ReportAt(severity, subjectOf(iamDumps.Age(p), n.Value), "asks for "+n.Value+" for the first time: "+e.Operation, evidence...)
 	})

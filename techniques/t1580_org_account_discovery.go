@@ -70,7 +70,7 @@ func orgAccountDiscovery(c *Config) detect.Detector {
 		severity, evidence := unfamiliar(c, p, detect.Low, detect.Evidence{
 			Name:     "questions about the account and the organisation",
 			Observed: api(e) + ", " + outcome(e) + ", about " + n.Value,
-			Expected: "a habit of the principal; usual: " + habit(n),
+			Expected: "what is usual: " + habit(n),
 		})
 		p.ReportAt(severity, subjectOf(accountQuestions.Age(p), n.Value), "asks about "+n.Value+" for the first time: "+e.Operation, evidence...)
 	})

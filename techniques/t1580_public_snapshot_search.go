@@ -116,7 +116,7 @@ func publicSnapshotSearch(c *Config) detect.Detector {
 		severity, evidence := unfamiliar(c, p, detect.Low, detect.Evidence{
 			Name:     "searches among what others share or publish",
 			Observed: api(e) + " for " + n.Value + ", " + outcome(e),
-			Expected: "a habit of the principal; usual: " + habit(n),
+			Expected: "what is usual: " + habit(n),
 		})
 		p.ReportAt(severity, subjectOf(publicSearches.Age(p), n.Value), "searches for "+n.Value+" for the first time", evidence...)
 	})

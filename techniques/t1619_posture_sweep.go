@@ -88,21 +88,12 @@ func postureSweep(c *Config) detect.Detector {
 		if p.Excuse("the principal is used to examining many buckets", past.Normal) {
 			return
 		}
-		severity := detect.Medium
-		evidence := []detect.Evidence{{
+		severity, evidence := unfamiliar(c, p, detect.Medium, detect.Evidence{
 			Name:     "buckets examined within 5 minutes",
 			Observed: fmt.Sprintf("%d: %s", w.Count, some(w.Values())),
 			Expected: fmt.Sprintf("fewer than %d; as many on %d of the last 30 days", p.Threshold(), past.Days),
 			EventIDs: w.EventIDs(),
-		}}
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, networkEvidence(p))
-		}
-		if newTool(p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, toolEvidence(p))
-		}
+		})
 		if e.Console {
 			severity = detect.Informational
 		}

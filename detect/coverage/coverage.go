@@ -16,8 +16,12 @@ import (
 	"github.com/cloudtell/cloudtell/event"
 )
 
-// maxNames bounds how many buckets, regions and accounts are told apart.
-const maxNames = 10_000
+const (
+	// maxNames bounds how many buckets, regions and accounts are told apart.
+	maxNames = 10_000
+	// maxName bounds their names, in bytes. No bucket's is longer.
+	maxName = 255
+)
 
 // A Coverage watches events go by. It remembers a few numbers for each bucket,
 // region and account, at most 10,000 of each, and nothing of single events. One
@@ -153,7 +157,7 @@ func kindOf(e *event.Event) detect.Telemetry {
 
 func (c *Coverage) bucket(e *event.Event, kind detect.Telemetry) {
 	name := e.Bucket()
-	if name == "" {
+	if name == "" || len(name) > maxName {
 		return
 	}
 	b := c.buckets[name]
@@ -178,7 +182,7 @@ func (c *Coverage) bucket(e *event.Event, kind detect.Telemetry) {
 func count(counts map[string]int64, name string) {
 	if _, known := counts[name]; known {
 		counts[name]++
-	} else if name != "" && len(counts) < maxNames {
+	} else if name != "" && len(name) <= maxName && len(counts) < maxNames {
 		counts[strings.Clone(name)] = 1
 	}
 }

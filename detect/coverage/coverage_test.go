@@ -3,6 +3,7 @@ package coverage_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -255,4 +256,17 @@ func TestNavigator(t *testing.T) {
 func TestNewRefusesPatterns(t *testing.T) {
 	_, err := coverage.New([]detect.Info{{Events: []string{"nonsense"}}})
 	assert.Error(t, err)
+}
+
+// A name as long as a record may hold is none, and is not remembered.
+func TestLongNames(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	e := object(event.Data, long)
+	e.Region, e.AccountID = long, long
+	r := observe(t, e, object(event.Data, long[:255])).Report()
+	require.Len(t, r.Buckets, 1)
+	assert.Len(t, r.Buckets[0].Name, 255)
+	assert.Len(t, r.Regions, 1)
+	assert.Len(t, r.Accounts, 1)
+	assert.Equal(t, int64(2), r.Logging[2].Events, "the event counts all the same")
 }

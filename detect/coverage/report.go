@@ -29,9 +29,10 @@ type Report struct {
 	Accounts []Count `json:"accounts,omitempty"`
 	// Delivery is the time from an event to its delivery, Answer that from the
 	// event that made a finding to the delivery with which it was made.
-	// Detection itself takes no time to speak of.
-	Delivery Delay `json:"delivery"`
-	Answer   Delay `json:"answer"`
+	// Detection itself takes no time to speak of. Both are zero if nobody said
+	// when events were delivered.
+	Delivery Delay `json:"delivery,omitzero"`
+	Answer   Delay `json:"answer,omitzero"`
 	// Advice lists what to switch on or set, what opens most eyes first.
 	Advice []string `json:"advice,omitempty"`
 }

@@ -1,8 +1,10 @@
 // Package incident joins findings into incidents: what one intruder did, told
 // as one story. Weak signals that are silent alone count here, together.
 //
-// A [Joiner] takes findings from [detect.Engine.Process], and the events
-// themselves to learn whose session obtained which temporary access key:
+// A [Joiner] takes findings from [detect.Engine.Process], with later revisions
+// too ([detect.EngineOptions].Updates), or else it does not see that a finding
+// goes on; and the events themselves, to learn whose session obtained which
+// access key:
 //
 //	for _, e := range events {
 //		joiner.Observe(e)

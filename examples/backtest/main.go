@@ -81,7 +81,7 @@ type options struct {
 func parse(args []string, stderr io.Writer) (options, error) {
 	o := options{account: account.Options{Attacks: true, Traps: true}, thresholds: thresholds{}}
 	flags := flag.NewFlagSet("backtest", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard) // the caller prints errors
 	flags.IntVar(&o.seeds, "seeds", 1, "`number` of accounts")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of the first account; the others' follow")
 	flags.IntVar(&o.account.Days, "days", 0, "days of each account (default 35, or 17 with -small)")
@@ -91,6 +91,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.Float64Var(&o.budget, "budget", -1, "propose changes for at most this `number` of false notifications a day per 100 principals")
 	flags.Var(o.thresholds, "thresholds", "compare these thresholds with the default ones: `rule=number,...`")
 	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			flags.SetOutput(stderr)
+			flags.Usage()
+		}
 		return o, err
 	}
 	if flags.NArg() > 0 || o.seeds < 1 || o.account.Days < 0 {

@@ -45,7 +45,7 @@ func TestRefuses(t *testing.T) {
 	} {
 		status, _, stderr := output(args...)
 		assert.Equal(t, statusTrouble, status, "%q", args)
-		assert.NotEmpty(t, stderr)
+		assert.Equal(t, 1, strings.Count(stderr, "\n"), "said once: %s", stderr)
 	}
 	status, _, stderr := output("-help")
 	assert.Equal(t, statusDone, status)

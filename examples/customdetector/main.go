@@ -38,11 +38,13 @@ var newRegion = detect.New(detect.Info{
 	Uses:      []baseline.Feature{regions},
 	Learn:     14 * baseline.Day,
 }, func(p *detect.Pass) {
-	if region := regions.In(p); region.New {
-		p.Report(region.Value, "first call in "+region.Value, detect.Evidence{
-			Name: "region", Observed: region.Value, Expected: strings.Join(region.Examples(5), ", "),
-		})
+	region := regions.In(p)
+	if !p.Require("the region is new to the principal", region.New) {
+		return
 	}
+	p.Report(region.Value, "first call in "+region.Value, detect.Evidence{
+		Name: "region", Observed: region.Value, Expected: strings.Join(region.Examples(5), ", "),
+	})
 })
 
 func main() {

@@ -14,5 +14,5 @@ func Example_watch() {
 	if err := watch(context.Background(), logs, os.Stdout); err != nil {
 		panic(err)
 	}
-	// Output: critical aws-quarantined-key: AWS quarantined alice: its access key is public (service:support.amazonaws.com)
+	// Output: critical aws-quarantined-key: AWS quarantined alice: its access key is public (arn:aws:iam::111122223333:user/alice)
 }

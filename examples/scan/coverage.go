@@ -22,50 +22,72 @@ func printCoverage(w io.Writer, format string, c *coverage.Report) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(w, "%s\n", line)
-		return err
+		out := bufio.NewWriter(w)
+		writeSpelled(out, line)
+		return out.Flush()
 	}
 	out := bufio.NewWriter(w)
-	printf := func(format string, args ...any) { fmt.Fprintf(out, format, args...) }
-	heading, bullet := "\nCOVERAGE: %s\n", "  "
+	// Names of buckets are for anybody to choose.
+	safe, heading, bullet, labelled := clean, "\nCOVERAGE: %s\n", "  ", "  %-8s  %s\n"
 	if format == "markdown" {
-		heading, bullet = "\n## Coverage: %s\n\n", "- "
+		safe, heading, bullet, labelled = escape, "\n## Coverage: %s\n\n", "- ", "- %s: %s\n"
 	}
+	printf := func(format string, args ...any) { fmt.Fprintf(out, format, args...) }
+	item := func(label, format string, args ...any) { printf(labelled, label, safe(fmt.Sprintf(format, args...))) }
 
 	printf(heading, "what was logged")
 	for _, l := range c.Logging {
 		if !l.Seen {
-			printf("%sNOT SEEN  %s\n", bullet, l.Kind)
+			item("NOT SEEN", "%s", l.Kind)
 			continue
 		}
-		printf("%sseen      %s: %s from %s to %s\n", bullet, l.Kind, count(l.Events, "event"), moment(l.First), moment(l.Last))
+		item("seen", "%s: %s from %s to %s", l.Kind, count(l.Events, "event"), moment(l.First), moment(l.Last))
 	}
 	var logged, dark []string
 	for _, b := range c.Buckets {
 		if b.Logged {
-			logged = append(logged, clean(b.Name))
+			logged = append(logged, b.Name)
 		} else {
-			dark = append(dark, clean(b.Name))
+			dark = append(dark, b.Name)
 		}
 	}
-	printf("%sbuckets   %s with their objects logged: %s\n", bullet, digits(int64(len(logged))), few(logged))
-	printf("%s          %s known from other events only: %s\n", bullet, digits(int64(len(dark))), few(dark))
+	if len(logged) > 0 {
+		item("buckets", "%s whose objects are logged: %s", digits(int64(len(logged))), few(logged))
+	}
+	if len(dark) > 0 {
+		item("buckets", "%s of whose objects nothing is logged: %s", digits(int64(len(dark))), few(dark))
+	}
 	var regions []string
 	for _, r := range c.Regions {
-		regions = append(regions, clean(r.Name)+" "+digits(r.Events))
+		regions = append(regions, r.Name+" "+digits(r.Events))
 	}
-	printf("%sregions   %s\n", bullet, few(regions))
-	if d := c.Delivery; d.Count > 0 {
-		printf("%sdelay     from an event to its delivery, and so to the decision about it: half within %s, 95%% within %s, all within %s; "+
-			"%.4g%% within an hour, %.4g%% within a day, %.4g%% within a week\n",
-			bullet, d.P50, d.P95, d.Max, 100*d.Hour, 100*d.Day, 100*d.Week)
+	item("regions", "%s", few(regions))
+	delay := func(what string, d coverage.Delay) {
+		item("delay", "%s: half within %s, 95%% within %s, all within %s; %.4g%% within an hour, %.4g%% within a day, %.4g%% within a week",
+			what, d.P50, d.P95, d.Max, 100*d.Hour, 100*d.Day, 100*d.Week)
+	}
+	if c.Delivery.Count == 0 {
+		item("delay", "unknown: the names of the files do not say when they were delivered")
 	} else {
-		printf("%sdelay     unknown: the names of the files do not say when they were delivered\n", bullet)
+		delay("from an event to its delivery", c.Delivery)
+	}
+	if c.Answer.Count > 0 {
+		delay("from the event to the decision, for what was found", c.Answer)
 	}
 
 	printf(heading, "what the rules can see")
+	unconfigured := make(map[detect.Technique]int)
+	for _, r := range c.Rules {
+		if r.State == coverage.Unconfigured {
+			unconfigured[r.Technique.Parent()]++
+		}
+	}
 	for _, t := range c.Techniques {
-		printf("%s%s %s: %s; %d of %s ready\n", bullet, t.ID, t.Name, t.State, t.Ready, count(int64(t.Rules), "rule"))
+		printf("%s%s %s: %s; %d of %s ready", bullet, t.ID, t.Name, t.State, t.Ready, count(int64(t.Rules), "rule"))
+		if n := unconfigured[t.ID]; n > 0 {
+			printf(", %d unconfigured", n)
+		}
+		printf("\n")
 	}
 	for _, state := range []coverage.State{coverage.Blind, coverage.Partly, coverage.Unconfigured} {
 		byMissing := make(map[string][]string)
@@ -79,14 +101,14 @@ func printCoverage(w io.Writer, format string, c *coverage.Report) error {
 			}
 		}
 		for _, missing := range order {
-			printf("%s%s, for want of %s: %s\n", bullet, strings.ToUpper(string(state)), missing, strings.Join(byMissing[missing], ", "))
+			printf("%s%s, for want of %s: %s\n", bullet, strings.ToUpper(string(state)), asFlags.Replace(missing), strings.Join(byMissing[missing], ", "))
 		}
 	}
 	if len(c.Advice) > 0 {
 		printf(heading, "what to do about it")
 	}
 	for _, a := range c.Advice {
-		printf("%s%s\n", bullet, clean(a))
+		printf("%s%s\n", bullet, safe(asFlags.Replace(a)))
 	}
 	return out.Flush()
 }

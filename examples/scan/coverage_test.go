@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/detect/coverage"
+	"github.com/cloudtell/cloudtell/event"
+	"github.com/cloudtell/cloudtell/examples/account"
 	"github.com/cloudtell/cloudtell/techniques"
 )
 
@@ -58,13 +61,37 @@ func TestCoverageForms(t *testing.T) {
 	require.True(t, ok, "it comes after the findings, which stay as they are")
 	assert.Contains(t, rest, "seen      read-only management events")
 	assert.Regexp(t, `half within [1-9]m\d+s, 95% within \d+m\d+s`, rest, "the names of the files tell")
-	assert.Contains(t, scanned("-quiet", "-coverage", "-format", "markdown", dir).stdout, "\n## Coverage: what was logged\n\n- seen ")
+	assert.Contains(t, scanned("-quiet", "-coverage", "-format", "markdown", dir).stdout, "\n## Coverage: what was logged\n\n- seen: read-only ")
 
 	lines := strings.Split(strings.TrimSpace(scanned("-quiet", "-coverage", "-format", "json", dir).stdout), "\n")
 	var c struct{ Coverage coverage.Report }
 	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &c))
 	assert.NotEmpty(t, c.Coverage.Rules)
 	assert.Greater(t, c.Coverage.Delivery.Count, int64(1000))
+}
+
+// How long a decision took is known for what was found, as far as the files say
+// when they came: within CloudTrail's ten minutes or so.
+func TestCoverageOfDecisions(t *testing.T) {
+	dir := trail(t, small(), asDelivered)
+	findings := len(scanned("-quiet", "-format", "json", dir).findings(t))
+	lines := strings.Split(strings.TrimSpace(scanned("-quiet", "-coverage", "-format", "json", dir).stdout), "\n")
+	var c struct {
+		Coverage struct {
+			Answer struct {
+				Count int
+				Max   int     `json:"max_seconds"`
+				Hour  float64 `json:"within_hour"`
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &c))
+	assert.Equal(t, findings, c.Coverage.Answer.Count)
+	assert.Greater(t, c.Coverage.Answer.Max, 60)
+	assert.LessOrEqual(t, c.Coverage.Answer.Max, 15*60)
+	assert.Equal(t, 1.0, c.Coverage.Answer.Hour)
+	assert.Contains(t, scanned("-quiet", "-coverage", dir).stdout, "from the event to the decision, for what was found: half within")
+	assert.NotContains(t, scanned("-quiet", "-coverage", trail(t, small(), func(n int, _ account.File) string { return fmt.Sprint(n) })).stdout, "to the decision")
 }
 
 func TestNavigatorFile(t *testing.T) {
@@ -154,8 +181,12 @@ func TestVerdicts(t *testing.T) {
 		assert.Equal(t, statusTrouble, c.status)
 		assert.Contains(t, c.stderr, "judged.json: value 1: ", bad)
 	}
-	require.NoError(t, os.WriteFile(judged, []byte(`{"id":"x","scope":"nowhere","key":"k","verdict":"benign"}`), 0o600))
+	require.NoError(t, os.WriteFile(judged, []byte(`{"id":"x","rule":"getobject-rate-over-baseline","scope":"principal","key":"k","verdict":"benign"}`), 0o600))
 	c := scanned("-verdicts", judged, later)
+	assert.Equal(t, statusDone, c.status)
+	assert.Contains(t, c.stderr, "learnt nothing from 1 verdict\n  x, getobject-rate-over-baseline is about an amount")
+	require.NoError(t, os.WriteFile(judged, []byte(`{"id":"x","scope":"nowhere","key":"k","unusual":[{"feature":"f","value":"v","hash":"1"}],"verdict":"benign"}`), 0o600))
+	c = scanned("-verdicts", judged, later)
 	assert.Equal(t, statusTrouble, c.status, "a verdict that cannot be kept is a problem")
 	assert.Contains(t, c.stderr, `scope "nowhere"`)
 }
@@ -163,15 +194,91 @@ func TestVerdicts(t *testing.T) {
 func TestExplainOption(t *testing.T) {
 	dir := trail(t, small(), asDelivered)
 	id := scanned("-quiet", "-format", "json", "-rules", "first-seen-source-ip", dir).findings(t)[0].EventIDs[0]
-	text := scanned("-quiet", "-explain", id, dir).stdout
-	assert.Regexp(t, `first-seen-source-ip: [a-z]+, calls from `, text)
-	assert.Contains(t, text, "userdata-bulk: nothing, because of: ")
-	text, _, _ = strings.Cut(scanned("-quiet", "-format", "json", "-explain", id, dir).stdout, "\n")
+	plain := scanned("-quiet", dir).stdout
+	text, ok := strings.CutSuffix(scanned("-quiet", "-explain", id, dir).stdout, plain)
+	require.True(t, ok, "it comes before the findings, which stay as they are")
+	require.True(t, strings.HasPrefix(text, "EVENT "+id+", "), text)
+	head, rest, ok := strings.Cut(text, "\nlooked at without a finding by ")
+	require.True(t, ok, text)
+	assert.Regexp(t, `(?m)^reported by \d+ rules$`, head)
+	assert.Regexp(t, `(?m)^  first-seen-source-ip: [a-z]+, calls from `, head)
+	assert.Contains(t, head, "\n    passed  the call succeeded: yes\n")
+	looked, others, ok := strings.Cut(rest, "\nnot looked at by ")
+	require.True(t, ok, text)
+	assert.Regexp(t, `(?m)^  root-use: root's credentials were used: no$`, looked)
+	assert.Contains(t, looked, "malicious-ip: -bad-addresses is set: no")
+	assert.Contains(t, others, "userdata-bulk")
+	assert.Contains(t, others, "vpce-denied", "also what is about another key than the event's")
+	fenced := scanned("-quiet", "-format", "markdown", "-explain", id, dir).stdout
+	assert.True(t, strings.HasPrefix(fenced, "```\nEVENT "+id), fenced[:100])
+
 	var x struct {
 		Event        string
 		Explanations []detect.Explanation
 	}
-	require.NoError(t, json.Unmarshal([]byte(text), &x))
+	for line := range strings.Lines(scanned("-quiet", "-format", "json", "-explain", id, dir).stdout) {
+		if strings.HasPrefix(line, `{"event":`) {
+			require.NoError(t, json.Unmarshal([]byte(line), &x))
+		}
+	}
 	assert.Equal(t, id, x.Event)
 	assert.Greater(t, len(x.Explanations), 20)
+
+	missing := scanned("-quiet", "-explain", "no-such-id", dir)
+	assert.Equal(t, statusTrouble, missing.status)
+	assert.Contains(t, missing.stderr, "no event with the id no-such-id was scanned")
+	assert.Equal(t, plain, missing.stdout)
+}
+
+// What an event is explained by is what was known when it came, not what came
+// later in the same scan.
+func TestExplainedAtItsTime(t *testing.T) {
+	var first, file string
+	for r := range small().Records() {
+		if r.Attack != "" && strings.Contains(r.JSON, `"DescribeInstanceAttribute"`) && first == "" {
+			e, err := event.Parse(r.JSON)
+			require.NoError(t, err)
+			first = e.ID
+		}
+		file += r.JSON + "\n"
+	}
+	name := filepath.Join(t.TempDir(), "all.ndjson")
+	require.NoError(t, os.WriteFile(name, []byte(file), 0o600))
+	text := scanned("-quiet", "-explain", first, name).stdout
+	assert.Contains(t, text, "userdata-bulk: instances within 24 hours, neither launched by the principal nor read regularly: 1 of at least 10")
+}
+
+// What a person reads names the command's flags, not the library's fields.
+func TestFlagsForFields(t *testing.T) {
+	all, err := techniques.All(nil)
+	require.NoError(t, err)
+	for _, d := range all {
+		info := d.Info()
+		for _, text := range append(append([]string{info.Hook}, info.Benign...), info.Respond...) {
+			assert.NotContains(t, asFlags.Replace(text), "Config.", info.Name)
+		}
+	}
+}
+
+// Anybody may name a bucket: its name is no markup, nor an order to a terminal.
+func TestCoverageOfHostileNames(t *testing.T) {
+	r := &coverage.Report{
+		Buckets: []coverage.Bucket{{Name: "[pay](http://evil)\x1b[2J\u202e", Logged: true}, {Name: "<b>dark</b>"}},
+		Regions: []coverage.Count{{Name: "a|b", Events: 1}},
+		Advice:  []string{"Objects of 1 buckets that were seen are not logged: <b>dark</b>."},
+	}
+	var markdown, text, line strings.Builder
+	require.NoError(t, printCoverage(&markdown, "markdown", r))
+	assert.Contains(t, markdown.String(), `\[pay\](http://evil)`)
+	assert.NotContains(t, markdown.String(), " <b>")
+	assert.Contains(t, markdown.String(), `a\|b`)
+	require.NoError(t, printCoverage(&text, "text", r))
+	require.NoError(t, printCoverage(&line, "json", r))
+	for _, got := range []string{markdown.String(), text.String(), line.String()} {
+		assert.NotContains(t, got, "\x1b")
+		assert.NotContains(t, got, "\u202e")
+	}
+	var back struct{ Coverage coverage.Report }
+	require.NoError(t, json.Unmarshal([]byte(line.String()), &back))
+	assert.Equal(t, r.Buckets, back.Coverage.Buckets, "JSON spells it")
 }

@@ -44,11 +44,17 @@ func keepIncidents(ctx context.Context, j *incident.Joiner, learnt *baseline.Mem
 	return learnt.Save(ctx, []baseline.Record{{Key: incidentsKey, Version: version, Data: data}})
 }
 
-// worthTelling returns the incidents of this scan that say more than their
-// findings do: those of several findings, of medium severity at least.
+// worthTelling returns the incidents that say more than the findings of this
+// scan do: those of several findings, one of them of this scan, of medium
+// severity at least.
 func (r *report) worthTelling() []incident.Incident {
 	return slices.DeleteFunc(r.joiner.Incidents(), func(in incident.Incident) bool {
-		return len(in.Timeline) < 2 || in.Severity < max(detect.Medium, r.options.minSeverity) || in.Last.Before(r.first)
+		ours := func(s incident.Step) bool { _, ok := r.reported[s.ID]; return ok }
+		if len(in.Timeline) < 2 || !slices.ContainsFunc(in.Timeline, ours) {
+			return true
+		}
+		r.fails(in.Severity)
+		return in.Severity < max(detect.Medium, r.options.minSeverity)
 	})
 }
 

@@ -87,6 +87,10 @@ func TestIncidentsGoOn(t *testing.T) {
 	assert.Greater(t, whole[0].Score, half[0].Score)
 	assert.Greater(t, len(whole[0].Timeline), len(half[0].Timeline))
 
+	// The same logs once more bring nothing, so there is nothing to tell.
+	require.Equal(t, statusDone, scanned("-quiet", "-baseline", learnt, "-incidents", file, "-fail-on", "info", second).status)
+	assert.Empty(t, readIncidents(t, file))
+
 	// A month later, nothing happens: what is over is not told again.
 	later := filepath.Join(dir, "later.ndjson")
 	for r := range account.New(&account.Options{Seed: 5, Small: true}).Records() {
@@ -96,6 +100,16 @@ func TestIncidentsGoOn(t *testing.T) {
 	}
 	require.Equal(t, statusDone, scanned("-quiet", "-baseline", learnt, "-incidents", file, later).status)
 	assert.Empty(t, readIncidents(t, file))
+}
+
+// An incident can be graver than its findings, and -fail-on knows it.
+func TestFailOnIncident(t *testing.T) {
+	dir := trail(t, small(), asDelivered)
+	for _, f := range scanned("-quiet", "-format", "json", dir).findings(t) {
+		require.Less(t, f.Severity, detect.Critical)
+	}
+	assert.Equal(t, statusFound, scanned("-quiet", "-fail-on", "critical", dir).status)
+	assert.Equal(t, statusDone, scanned("-quiet", "-fail-on", "critical", "-rules", "first-seen-source-ip", dir).status)
 }
 
 func TestWrap(t *testing.T) {

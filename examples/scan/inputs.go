@@ -59,7 +59,7 @@ const (
 
 // decode returns the event that a sorted record holds.
 func (r record) decode() (*event.Event, error) {
-	_, kind, text := r.split()
+	_, kind, text := r.content()
 	if kind == accessLogLine {
 		return event.ParseAccessLog(string(text))
 	}
@@ -253,10 +253,12 @@ func (in *intake) readFile(ctx context.Context, name string, w *writer, watch *c
 		if e.Category == event.AccessLog {
 			kind = accessLogLine
 		}
+		var arrived uint32 // matters to the coverage only
 		if watch != nil {
 			watch.Observe(e, delivered)
+			arrived = uint32(max(0, delivered.Unix()))
 		}
-		if err := w.add(e.Time.UnixNano(), e.ID, kind, e.Text); err != nil {
+		if err := w.add(e.Time.UnixNano(), e.ID, arrived, kind, e.Text); err != nil {
 			return err
 		}
 	}

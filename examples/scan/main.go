@@ -7,8 +7,8 @@
 //
 // Run it with -h for its flags. Its parts, in the order they work: config.go
 // reads the command line, inputs.go reads logs, merge.go puts their records in
-// order, scan.go runs the detectors, report.go gathers what they find and
-// printers.go prints it, and baseline.go keeps what was learnt.
+// order, scan.go runs the detectors, explain.go asks them why, report.go gathers
+// what they find, printers.go prints it, and baseline.go keeps what was learnt.
 package main
 
 import (
@@ -53,7 +53,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = errors.New("interrupted")
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "scan:", clean(err.Error()))
+		if !errors.Is(err, syscall.EPIPE) { // whoever read has seen enough
+			fmt.Fprintln(stderr, "scan:", clean(err.Error()))
+		}
 		return statusTrouble
 	}
 	return status

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 
@@ -163,6 +164,20 @@ func empty(t *testing.T, dir string) {
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	assert.Empty(t, left, "temporary files are left")
+}
+
+// closedPipe is standard output whose reader has gone, as with "scan … | head".
+type closedPipe struct{}
+
+func (closedPipe) Write([]byte) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.EPIPE}
+}
+
+func TestClosedPipe(t *testing.T) {
+	var stderr bytes.Buffer
+	status := run(context.Background(), []string{"-quiet", trail(t, small(), asDelivered)}, nil, closedPipe{}, &stderr)
+	assert.Equal(t, statusTrouble, status)
+	assert.Empty(t, stderr.String())
 }
 
 // TestDisk pins that an input that fits in memory does not touch the disk, and

@@ -23,19 +23,26 @@ type record struct {
 }
 
 // appendBody encodes what a record is besides its time. The id comes first, so
-// that copies of a record stand beside each other when bodies are compared.
-func appendBody(b []byte, id string, kind byte, text string) []byte {
+// that copies of a record stand beside each other when bodies are compared; then
+// the time of delivery, so that the first to be delivered comes first.
+func appendBody(b []byte, id string, delivered uint32, kind byte, text string) []byte {
 	b = binary.AppendUvarint(b, uint64(len(id)))
 	b = append(b, id...)
+	b = binary.BigEndian.AppendUint32(b, delivered)
 	b = append(b, kind)
 	return append(b, text...)
 }
 
-// split is the reverse of appendBody.
-func (r record) split() (id []byte, kind byte, text []byte) {
+// id and content are the reverse of appendBody.
+func (r record) id() []byte {
 	n, width := binary.Uvarint(r.body)
-	end := width + int(n)
-	return r.body[width:end], r.body[end], r.body[end+1:]
+	return r.body[width : width+int(n)]
+}
+
+func (r record) content() (delivered uint32, kind byte, text []byte) {
+	n, width := binary.Uvarint(r.body)
+	rest := r.body[width+int(n):]
+	return binary.BigEndian.Uint32(rest), rest[4], rest[5:]
 }
 
 // compare orders records by time and then by all they are. No two different
@@ -113,8 +120,10 @@ type writer struct {
 
 const recordOverhead = 32 // the size of a record value
 
-func (w *writer) add(time int64, id string, kind byte, text string) error {
-	size := binary.MaxVarintLen64 + len(id) + 1 + len(text)
+// add takes in a record. delivered is in Unix seconds, or 0 if it does not
+// matter.
+func (w *writer) add(time int64, id string, delivered uint32, kind byte, text string) error {
+	size := binary.MaxVarintLen64 + len(id) + 4 + 1 + len(text)
 	if w.held > 0 && w.held+size+recordOverhead > w.sorter.share {
 		if err := w.spill(); err != nil {
 			return err
@@ -122,7 +131,7 @@ func (w *writer) add(time int64, id string, kind byte, text string) error {
 	}
 	b := w.room(size)
 	start := len(*b)
-	*b = appendBody(*b, id, kind, text)
+	*b = appendBody(*b, id, delivered, kind, text)
 	w.records = append(w.records, record{time, (*b)[start:len(*b):len(*b)]})
 	w.held += size + recordOverhead
 	return nil
@@ -279,7 +288,7 @@ func (s *sorter) merge(ctx context.Context, sources []source, yield func(record,
 			return
 		}
 		r := h[0].record
-		id, _, _ := r.split()
+		id := r.id()
 		if duplicate := !first && r.time == lastTime && bytes.Equal(id, lastID); duplicate {
 			s.duplicates++
 		} else {

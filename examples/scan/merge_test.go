@@ -28,9 +28,9 @@ func sorted(t *testing.T, s *sorter) []line {
 	var lines []line
 	for r, err := range s.records(context.Background()) {
 		require.NoError(t, err)
-		id, kind, text := r.split()
+		_, kind, text := r.content()
 		assert.Equal(t, byte('k'), kind)
-		lines = append(lines, line{r.time, string(id), string(text)})
+		lines = append(lines, line{r.time, string(r.id()), string(text)})
 	}
 	return lines
 }
@@ -38,7 +38,7 @@ func sorted(t *testing.T, s *sorter) []line {
 func addAll(t *testing.T, w *writer, lines []line) {
 	t.Helper()
 	for _, l := range lines {
-		require.NoError(t, w.add(l.time, l.id, 'k', l.text))
+		require.NoError(t, w.add(l.time, l.id, 0, 'k', l.text))
 	}
 }
 
@@ -74,6 +74,25 @@ func TestSorterOrder(t *testing.T) {
 
 // TestSorterSpills compares runs on disk, merged on several levels, with a sort
 // in memory.
+// Of copies the one that was delivered first stays, and says when.
+func TestSorterDelivery(t *testing.T) {
+	s := newSorter(1<<20, 1)
+	w := s.writer()
+	for _, delivered := range []uint32{300, 70, 1 << 31} {
+		require.NoError(t, w.add(1, "a", delivered, 'k', "x"))
+	}
+	n := 0
+	for r, err := range s.records(context.Background()) {
+		require.NoError(t, err)
+		delivered, _, text := r.content()
+		assert.Equal(t, uint32(70), delivered)
+		assert.Equal(t, "x", string(text))
+		n++
+	}
+	assert.Equal(t, 1, n)
+	require.NoError(t, s.close())
+}
+
 func TestSorterSpills(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -122,7 +141,7 @@ func TestSorterHoldsItsShare(t *testing.T) {
 	defer s.close()
 	w := s.writer()
 	for i := range 10_000 {
-		require.NoError(t, w.add(int64(i), "id", 'k', strings.Repeat("x", i%500)))
+		require.NoError(t, w.add(int64(i), "id", 0, 'k', strings.Repeat("x", i%500)))
 		require.LessOrEqual(t, w.held, 1<<16)
 		require.LessOrEqual(t, len(w.blocks), 2)
 	}
@@ -149,8 +168,8 @@ func TestSorterErrors(t *testing.T) {
 		t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "absent"))
 		s := newSorter(1, 1)
 		w := s.writer()
-		require.NoError(t, w.add(1, "a", 'k', "x"))
-		assert.ErrorIs(t, w.add(2, "b", 'k', "y"), os.ErrNotExist)
+		require.NoError(t, w.add(1, "a", 0, 'k', "x"))
+		assert.ErrorIs(t, w.add(2, "b", 0, 'k', "y"), os.ErrNotExist)
 		assert.NoError(t, s.close())
 	})
 	t.Run("a run is gone", func(t *testing.T) {

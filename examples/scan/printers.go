@@ -24,20 +24,25 @@ func (p *jsonPrinter) finding(f detect.Finding) error {
 	if err != nil {
 		return err
 	}
-	// What a terminal could obey, JSON can spell.
+	writeSpelled(p.out, line)
+	return p.out.Flush()
+}
+
+// writeSpelled writes JSON as a line. What a terminal could obey, JSON can
+// spell.
+func writeSpelled(out *bufio.Writer, line []byte) {
 	for _, r := range string(line) {
 		switch {
 		case unicode.IsPrint(r):
-			p.out.WriteRune(r)
+			out.WriteRune(r)
 		case r <= 0xffff:
-			fmt.Fprintf(p.out, `\u%04x`, r)
+			fmt.Fprintf(out, `\u%04x`, r)
 		default:
 			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(p.out, `\u%04x\u%04x`, high, low)
+			fmt.Fprintf(out, `\u%04x\u%04x`, high, low)
 		}
 	}
-	p.out.WriteByte('\n')
-	return p.out.Flush()
+	out.WriteByte('\n')
 }
 
 func (p *jsonPrinter) close(*report) error { return nil }
@@ -144,7 +149,7 @@ func (p *textPrinter) print(f *detect.Finding) {
 	if c, ok := f.Nearest(); ok {
 		p.field("threshold", c.String())
 	}
-	p.changed("not that", strings.Join(guards(f), "; "))
+	p.changed("ruled out", strings.Join(guards(f), "; "))
 	if !f.Learned.Since.IsZero() {
 		p.changed("learnt", strings.TrimPrefix(f.Learned.String(), "learnt "))
 	}
@@ -193,7 +198,7 @@ func (p *textPrinter) fields(label string, items []string, bullet string) {
 		if mark == "" {
 			mark = strconv.Itoa(i+1) + ". "
 		}
-		p.field(label, mark+item)
+		p.field(label, mark+asFlags.Replace(item))
 		label = ""
 	}
 }
@@ -263,7 +268,7 @@ func (p *markdownPrinter) close(r *report) error {
 		if c, ok := f.Nearest(); ok {
 			item("nearest threshold", escape(c.String()))
 		}
-		item("it is not that", escape(strings.Join(guards(f), "; ")))
+		item("ruled out", escape(strings.Join(guards(f), "; ")))
 		item("events", code(strings.Join(f.EventIDs, " ")))
 		item("id", code(f.ID))
 		if len(f.Evidence) > 0 {
@@ -279,7 +284,7 @@ func (p *markdownPrinter) close(r *report) error {
 		f := rules[rule]
 		printf("\n### %s\n\n", rule)
 		for i, step := range f.Respond {
-			printf("%d. %s\n", i+1, escape(step))
+			printf("%d. %s\n", i+1, escape(asFlags.Replace(step)))
 		}
 		for _, list := range []struct {
 			title string
@@ -289,12 +294,18 @@ func (p *markdownPrinter) close(r *report) error {
 				printf("\n%s:\n\n", list.title)
 			}
 			for _, item := range list.items {
-				printf("- %s\n", escape(item))
+				printf("- %s\n", escape(asFlags.Replace(item)))
 			}
 		}
 	}
 	return p.out.Flush()
 }
+
+// asFlags tells of the library's configuration by the names that it has here.
+var asFlags = strings.NewReplacer("Config.Networks", "-networks", "Config.VPCEndpoints", "-vpc-endpoints", "Config.Accounts", "-accounts",
+	"Config.SensitiveBuckets", "-sensitive-buckets", "Config.PublicBuckets", "-public-buckets", "Config.SensitivePrefixes", "-sensitive-prefixes",
+	"Config.SensitiveNames", "-sensitive-names", "Config.Scanners", "-scanners", "Config.Thresholds", "-thresholds",
+	"Config.Reputation", "-bad-addresses", "Config.Locate", "-locations")
 
 // maxText is the number of characters of one text that people are shown.
 const maxText = 400

@@ -32,6 +32,7 @@ type report struct {
 	findings    int
 	hidden      int // below -min-severity
 	failed      bool
+	reported    map[string]struct{} // ids of the findings
 	bySeverity  [detect.Critical + 1]int
 	byRule      map[string]int64
 	byTechnique map[detect.Technique]int // a sub-technique counts for its parent, too
@@ -65,6 +66,7 @@ func newReport(o *options, infos []detect.Info, joiner *incident.Joiner, w io.Wr
 		quiet:       make(map[string]time.Duration),
 		open:        make(map[string]detect.Finding),
 		principals:  make(map[string]struct{}),
+		reported:    make(map[string]struct{}),
 		byRule:      make(map[string]int64),
 		byTechnique: make(map[detect.Technique]int),
 		byPrincipal: make(map[string]*tally),
@@ -144,13 +146,14 @@ func (r *report) settle(done func(*detect.Finding) bool) error {
 
 func (r *report) count(f *detect.Finding) {
 	r.findings++
+	r.reported[f.ID] = struct{}{}
 	r.bySeverity[f.Severity]++
 	r.byRule[f.Rule]++
 	r.byTechnique[f.Technique]++
 	if parent := f.Technique.Parent(); parent != f.Technique {
 		r.byTechnique[parent]++
 	}
-	r.failed = r.failed || r.options.failOn != detect.Silent && f.Severity >= r.options.failOn
+	r.fails(f.Severity)
 	t := r.byPrincipal[f.Principal]
 	if t == nil {
 		t = &tally{principal: f.Principal, name: f.PrincipalName, techniques: make(map[detect.Technique]bool)}
@@ -159,6 +162,12 @@ func (r *report) count(f *detect.Finding) {
 	t.findings++
 	t.worst = max(t.worst, f.Severity)
 	t.techniques[f.Technique.Parent()] = true
+}
+
+// fails makes the scan fail if -fail-on says so of the severity of a finding or
+// an incident.
+func (r *report) fails(s detect.Severity) {
+	r.failed = r.failed || r.options.failOn != detect.Silent && s >= r.options.failOn
 }
 
 func byTime(a, b detect.Finding) int {

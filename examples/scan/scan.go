@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,9 +22,15 @@ type scanner struct {
 	options  *options
 	engine   *detect.Engine
 	intake   *intake
-	history  int   // files read for -warm
-	copies   int64 // records dropped as exact copies, which the engine does not see
-	problems notes // of detection
+	history  int      // files read for -warm
+	copies   int64    // records dropped as exact copies, which the engine does not see
+	problems notes    // of detection
+	unlearnt notes    // verdicts of which nothing can be learnt
+	rules    []string // names of all
+	answered bool     // what -explain asks
+	// arrived says when the events of the batch at hand were delivered, by id,
+	// if the coverage is asked for.
+	arrived map[string]time.Time
 }
 
 // scan does what the options say. Its error is one that ended the scan.
@@ -45,7 +49,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 	if err != nil {
 		return 0, err
 	}
-	s := &scanner{options: o, engine: engine, intake: &intake{
+	s := &scanner{options: o, engine: engine, arrived: make(map[string]time.Time), intake: &intake{
 		stdin: stdin,
 		// A record from the future is a mistake, and would make all that follow
 		// look late.
@@ -55,6 +59,9 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		if s.intake.watch, err = coverage.New(set.Infos()); err != nil {
 			return 0, err
 		}
+	}
+	for _, info := range set.Infos() {
+		s.rules = append(s.rules, info.Name)
 	}
 	stop := func() {}
 	if !o.quiet && isTerminal(stderr) && !(o.format == "json" && isTerminal(stdout)) {
@@ -76,14 +83,25 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		return 0, fmt.Errorf("baseline %s: %w", o.baseline, err)
 	}
 	r := newReport(o, set.Infos(), joiner, stdout)
-	err = s.fold(ctx, o.paths, func(events []*event.Event) error {
+	detected := func(events []*event.Event) error {
 		findings, problem := engine.Process(ctx, events)
 		s.problem(problem)
+		s.timed(findings)
 		r.saw(events)
-		if err := s.explain(ctx, events, stdout); err != nil {
-			return err
-		}
 		return r.add(findings)
+	}
+	err = s.fold(ctx, o.paths, func(events []*event.Event) error {
+		// An event is explained by what was known when it was evaluated.
+		if i := s.asked(events); i >= 0 {
+			if err := detected(events[:i+1]); err != nil {
+				return err
+			}
+			if err := s.explain(ctx, events[i], stdout); err != nil {
+				return err
+			}
+			events = events[i+1:]
+		}
+		return detected(events)
 	})
 	if err != nil {
 		return 0, err
@@ -136,37 +154,20 @@ func (s *scanner) reportCoverage(r *report, stdout io.Writer) error {
 	return printCoverage(stdout, s.options.format, c)
 }
 
-// explain says why each rule reports the event that was asked for, or not, as
-// soon as it was evaluated.
-func (s *scanner) explain(ctx context.Context, events []*event.Event, stdout io.Writer) error {
-	i := slices.IndexFunc(events, func(e *event.Event) bool { return s.options.explain != "" && e.ID == s.options.explain })
-	if i < 0 {
-		return nil
-	}
-	explanations, err := s.engine.Explain(ctx, events[i])
-	if err != nil {
-		s.problem(err)
-		return nil
-	}
-	if s.options.format == "json" {
-		line, err := json.Marshal(struct {
-			Event        string               `json:"event"`
-			Explanations []detect.Explanation `json:"explanations"`
-		}{events[i].ID, explanations})
-		if err == nil {
-			_, err = fmt.Fprintf(stdout, "%s\n", line)
-		}
-		return err
-	}
-	for i := range explanations {
-		for line := range strings.Lines(explanations[i].String()) {
-			if _, err := fmt.Fprintln(stdout, clean(strings.TrimSuffix(line, "\n"))); err != nil {
-				return err
+// timed tells the coverage how late findings came: with the delivery of the
+// last of their events that was.
+func (s *scanner) timed(findings []detect.Finding) {
+	for i := range findings {
+		var last time.Time
+		for _, id := range findings[i].EventIDs {
+			if at := s.arrived[id]; at.After(last) {
+				last = at
 			}
 		}
+		if s.intake.watch != nil {
+			s.intake.watch.Found(&findings[i], last)
+		}
 	}
-	_, err = fmt.Fprintln(stdout)
-	return err
 }
 
 // fold reads all that the paths name, puts it in order and gives it to process
@@ -193,6 +194,7 @@ func (s *scanner) fold(ctx context.Context, paths []string, process func([]*even
 		p.evaluated.Add(int64(len(batch)))
 		p.clock.Store(batch[len(batch)-1].Time.Unix())
 		clear(batch)
+		clear(s.arrived)
 		batch = batch[:0]
 		return nil
 	}
@@ -204,6 +206,9 @@ func (s *scanner) fold(ctx context.Context, paths []string, process func([]*even
 		if err != nil {
 			s.problem(fmt.Errorf("a record was readable once only: %w", err))
 			continue
+		}
+		if delivered, _, _ := r.content(); delivered > 0 {
+			s.arrived[e.ID] = time.Unix(int64(delivered), 0)
 		}
 		if batch = append(batch, e); len(batch) == batchSize {
 			if err := next(); err != nil {
@@ -251,18 +256,23 @@ func (s *scanner) conclude(r *report, w io.Writer) int {
 		if stats.Late > 0 {
 			fmt.Fprintln(w, "late are events older than what the baseline or -warm has seen of the same principal; they were learnt before, or are lost")
 		}
+		list(fmt.Sprintf("learnt nothing from %s", count(int64(s.unlearnt.total), "verdict")), &s.unlearnt)
 		list(fmt.Sprintf("skipped %s without a log", count(int64(c.skipped.total), "path")), &c.skipped)
 	}
 	list(count(int64(c.unreadable.total), "record")+" could not be read", &c.unreadable)
 	list(count(int64(c.failed.total), "path")+" could not be read, or not to the end", &c.failed)
 	list("detection had problems", &s.problems)
+	unanswered := s.options.explain != "" && !s.answered
+	if unanswered {
+		fmt.Fprintf(w, "-explain: no event with the id %s was scanned\n", clean(s.options.explain))
+	}
 
 	nothing := r.events == 0 && (c.files == s.history || c.unreadable.total > 0)
 	if nothing {
 		fmt.Fprintln(w, "no log was read")
 	}
 	switch {
-	case nothing || c.failed.total > 0 || s.problems.total > 0:
+	case nothing || unanswered || c.failed.total > 0 || s.problems.total > 0:
 		return statusTrouble
 	case r.failed:
 		return statusFound

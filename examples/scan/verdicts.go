@@ -44,9 +44,14 @@ func readVerdicts(name string) ([]verdict, error) {
 	}
 }
 
-// judge tells the engine what was decided.
+// judge tells the engine what was decided. A finding about an amount has nothing
+// that could be learnt: that is worth a note, and no failure.
 func (s *scanner) judge(ctx context.Context, verdicts []verdict) {
 	for i := range verdicts {
+		if f := &verdicts[i]; len(f.Unusual) == 0 {
+			s.unlearnt.add(f.ID, f.Rule+" is about an amount; a suppression can keep it back")
+			continue
+		}
 		s.problem(s.engine.Judge(ctx, &verdicts[i].Finding, *verdicts[i].Verdict))
 	}
 }

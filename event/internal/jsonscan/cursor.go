@@ -23,7 +23,8 @@ type Cursor struct {
 	depth int   // how many more arrays and objects the values may nest
 	close byte  // the closing bracket; 0 when the end has been reached
 	later bool  // an element has been read, so a comma comes before the next
-	fault fault // what stopped the scan
+	plain bool  // Value is its content, but for quotes
+	fault Fault // what stopped the scan
 }
 
 // Open returns a cursor before the first member or element of the object or
@@ -50,54 +51,41 @@ func open(s string, i, depth int) Cursor {
 
 // Next moves to the next member or element and reports whether there is one.
 func (c *Cursor) Next() bool {
-	key, ok := c.next()
-	if ok && key != "" {
-		c.Key = unquote(key)
-	}
-	return ok
-}
-
-// next does Next's work but for the unquoting, and returns the key as it
-// stands, quotes included; "" in an array.
-func (c *Cursor) next() (key string, ok bool) {
 	if c.close == 0 {
-		return "", false
+		return false
 	}
-	i := space(c.text, c.pos)
-	if i < len(c.text) && c.text[i] == c.close {
+	s := c.text
+	i := space(s, c.pos)
+	if i < len(s) && s[i] == c.close {
 		c.close, c.pos = 0, i+1
-		return "", false
+		return false
 	}
 	if c.later {
-		if i >= len(c.text) || c.text[i] != ',' {
-			return "", c.fail(i, syntax)
+		if i >= len(s) || s[i] != ',' {
+			return c.fail(i, syntax)
 		}
-		i = space(c.text, i+1)
+		i = space(s, i+1)
 	}
 	c.later = true
 	if c.close == '}' {
-		if i >= len(c.text) || c.text[i] != '"' {
-			return "", c.fail(i, syntax)
-		}
-		end, f := quoted(c.text, i)
+		end, plain, f := key(s, i)
 		if f != none {
-			return "", c.fail(end, f)
+			return c.fail(end, f)
 		}
-		key = c.text[i:end]
-		if i = space(c.text, end); i >= len(c.text) || c.text[i] != ':' {
-			return "", c.fail(i, syntax)
+		c.Key = content(s[i:end], plain)
+		if i, f = colon(s, end); f != none {
+			return c.fail(i, f)
 		}
-		i = space(c.text, i+1)
 	}
-	end, f := value(c.text, i, c.depth)
+	end, plain, f := value(s, i, c.depth)
 	if f != none {
-		return "", c.fail(end, f)
+		return c.fail(end, f)
 	}
-	c.Value, c.pos = c.text[i:end], end
-	return key, true
+	c.Value, c.plain, c.pos = s[i:end], plain, end
+	return true
 }
 
-func (c *Cursor) fail(i int, f fault) bool {
+func (c *Cursor) fail(i int, f Fault) bool {
 	if i >= len(c.text) {
 		f = truncated
 	}
@@ -105,8 +93,17 @@ func (c *Cursor) fail(i int, f fault) bool {
 	return false
 }
 
+// Text returns the content of Value as [Text] does, without scanning it again.
+func (c *Cursor) Text() string {
+	switch c.Value[0] {
+	case '{', '[', 'n':
+		return ""
+	}
+	return content(c.Value, c.plain)
+}
+
 // Err returns the [*Error] that stopped Next early, or nil.
-func (c *Cursor) Err() error { return c.fault.at(c.pos) }
+func (c *Cursor) Err() error { return c.fault.At(c.pos) }
 
 // Offset returns how far the cursor has read: just after the last value; once
 // Next has returned false, just after the object or array or, with an error,

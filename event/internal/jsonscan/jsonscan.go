@@ -6,7 +6,11 @@
 // absent value. Nothing here recurses deeper than its limit.
 package jsonscan
 
-import "errors"
+import (
+	"errors"
+	"math/bits"
+	"strings"
+)
 
 // MaxDepth is how deep arrays and objects may nest in the functions that take
 // no limit. It is the limit of encoding/json.
@@ -32,36 +36,37 @@ func (e *Error) Unwrap() error { return e.Err }
 // white space around it, or nil if it is. Arrays and objects may nest maxDepth
 // deep.
 func Valid(s string, maxDepth int) error {
-	i, f := value(s, space(s, 0), maxDepth)
+	i, _, f := value(s, space(s, 0), maxDepth)
 	if f == none {
 		if i = space(s, i); i == len(s) {
 			return nil
 		}
 		f = syntax
 	}
-	return f.at(i)
+	return f.At(i)
 }
 
 // Scan returns the offset just after the value that s starts with, after
 // optional white space. What follows it is not read. With an error, always an
 // [*Error], the offset is that of the fault.
 func Scan(s string, maxDepth int) (int, error) {
-	i, f := value(s, space(s, 0), maxDepth)
-	return i, f.at(i)
+	i, _, f := value(s, space(s, 0), maxDepth)
+	return i, f.At(i)
 }
 
-// fault is what stopped a scan. It stands in for an error inside the package,
-// because making one allocates.
-type fault uint8
+// A Fault is what stopped a scan; the zero Fault is none. It stands in for an
+// error where one is not sure to be wanted, because making one allocates.
+type Fault uint8
 
 const (
-	none      fault = iota
+	none      Fault = iota
 	syntax          // a byte that cannot stand here
 	truncated       // the text ended before the value did
 	deep            // nesting beyond the limit
 )
 
-func (f fault) at(offset int) error {
+// At returns the fault as an error, an [*Error], or nil for none.
+func (f Fault) At(offset int) error {
 	switch f {
 	case none:
 		return nil
@@ -75,6 +80,13 @@ func (f fault) at(offset int) error {
 
 // space returns the index of the first byte from i on that is not white space.
 func space(s string, i int) int {
+	if i < len(s) && s[i] > ' ' { // nearly always, and this much is inlined
+		return i
+	}
+	return skipSpace(s, i)
+}
+
+func skipSpace(s string, i int) int {
 	for i < len(s) && (s[i] == ' ' || s[i] == '\n' || s[i] == '\r' || s[i] == '\t') {
 		i++
 	}
@@ -82,21 +94,199 @@ func space(s string, i int) int {
 }
 
 // value scans the value that starts at s[i], without leading space, and
-// returns the index after it. On a fault, it returns the index of the fault.
-// depth is how many more arrays and objects may be entered.
-func value(s string, i, depth int) (int, fault) {
+// returns the index after it and whether it is plain: its text is its content,
+// but for the quotes of a string. On a fault, it returns the index of the
+// fault. depth is how many arrays and objects may be entered.
+func value(s string, i, depth int) (end int, plain bool, f Fault) {
 	if i >= len(s) {
-		return len(s), truncated
+		return len(s), false, truncated
 	}
 	switch s[i] {
 	case '"':
 		return quoted(s, i)
 	case '{', '[':
-		c := open(s, i, depth)
-		for c.close != 0 {
-			c.next()
+		end, f = container(s, i, depth)
+		return end, false, f
+	}
+	end, f = scalar(s, i)
+	return end, true, f
+}
+
+// container scans the array or object that s[i] opens. It goes over what is
+// inside in a loop, so that short values cost little.
+func container(s string, i, depth int) (int, Fault) {
+	const levels = 64   // that fit in objects
+	var objects uint64  // which of the open ones are objects, the innermost in bit 0
+	for level := 0; ; { // s[i] is where a value starts
+		inside := false // of a container that has just been opened and is not empty
+		var f Fault
+		switch {
+		case i >= len(s):
+			return len(s), truncated
+		case s[i] == '"':
+			i, _, f = quoted(s, i)
+		case s[i] != '{' && s[i] != '[':
+			i, f = scalar(s, i)
+		case level == depth:
+			return i, deep
+		case level == levels:
+			i, f = container(s, i, depth-levels)
+		default:
+			level++
+			objects <<= 1
+			if s[i] == '{' {
+				objects |= 1
+			}
+			i = space(s, i+1)
+			inside = i >= len(s) || s[i] != closing(objects)
 		}
-		return c.pos, c.fault
+		if f != none {
+			return i, f
+		}
+		for !inside { // s[i] is where a value has ended
+			i = space(s, i)
+			switch {
+			case i >= len(s):
+				return len(s), truncated
+			case s[i] == ',':
+				i = space(s, i+1)
+				inside = true
+			case s[i] != closing(objects):
+				return i, syntax
+			default:
+				i++
+				objects >>= 1
+				if level--; level == 0 {
+					return i, none
+				}
+			}
+		}
+		if objects&1 != 0 {
+			if i, f = name(s, i); f != none {
+				return i, f
+			}
+		}
+	}
+}
+
+// closing returns the bracket that closes the innermost container.
+func closing(objects uint64) byte { return ']' + byte(objects&1)<<5 }
+
+// name scans a member's name that starts at s[i], and the colon behind it. It
+// returns the index of the value.
+func name(s string, i int) (int, Fault) {
+	i, _, f := key(s, i)
+	if f != none {
+		return i, f
+	}
+	return colon(s, i)
+}
+
+// key scans a member's name that starts at s[i].
+func key(s string, i int) (end int, plain bool, f Fault) {
+	switch {
+	case i >= len(s):
+		return len(s), false, truncated
+	case s[i] != '"':
+		return i, false, syntax
+	}
+	return quoted(s, i)
+}
+
+// colon scans the colon behind a name, with the space around.
+func colon(s string, i int) (int, Fault) {
+	switch i = space(s, i); {
+	case i >= len(s):
+		return len(s), truncated
+	case s[i] != ':':
+		return i, syntax
+	}
+	return space(s, i+1), none
+}
+
+// quoted scans the string whose opening quote is s[i], eight bytes at a time.
+// A plain one has no escapes and nothing but ASCII.
+func quoted(s string, i int) (end int, plain bool, f Fault) {
+	var all uint64 // the bytes of the string, one over the other
+	for i++; ; {
+		for i+8 <= len(s) {
+			w := load(s, i)
+			if m := special(w); m != 0 {
+				all |= w & (m ^ (m - 1)) // with the special one, which is ASCII
+				i += bits.TrailingZeros64(m) / 8
+				if s[i] == '"' {
+					return i + 1, all&high == 0, none
+				}
+				break
+			}
+			all |= w
+			i += 8
+		}
+		for i < len(s) && s[i] != '"' && s[i] != '\\' && s[i] >= ' ' { // less than eight
+			all |= uint64(s[i])
+			i++
+		}
+		switch {
+		case i >= len(s):
+			return len(s), false, truncated
+		case s[i] == '"':
+			return i + 1, all&high == 0, none
+		case s[i] != '\\':
+			return i, false, syntax
+		}
+		all |= high
+		if i, f = escape(s, i+1); f != none {
+			return i, false, f
+		}
+	}
+}
+
+const (
+	ones = 0x0101010101010101
+	high = 0x80 * ones
+)
+
+// load returns eight bytes of s, the first in the lowest bits.
+func load(s string, i int) uint64 {
+	s = s[i : i+8]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// special marks with its high bit the lowest of eight bytes that a string
+// cannot hold as it is: a quote, a backslash or a control character. Bytes
+// above that may be marked in error.
+func special(w uint64) uint64 {
+	// This swaps the quote for the space, which comes after the control characters.
+	low, backslash := w^('"'^' ')*ones, w^'\\'*ones
+	return ((low - (' '+1)*ones) | (backslash - ones)) &^ w & high
+}
+
+// escape scans what follows a backslash.
+func escape(s string, i int) (int, Fault) {
+	if i >= len(s) {
+		return len(s), truncated
+	}
+	switch s[i] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+	case 'u':
+		for range 4 {
+			if i++; i >= len(s) {
+				return len(s), truncated
+			}
+			if _, ok := hexDigit(s[i]); !ok {
+				return i, syntax
+			}
+		}
+	default:
+		return i, syntax
+	}
+	return i + 1, none
+}
+
+// scalar scans a number, true, false or null.
+func scalar(s string, i int) (int, Fault) {
+	switch s[i] {
 	case 't':
 		return literal(s, i, "true")
 	case 'f':
@@ -107,39 +297,10 @@ func value(s string, i, depth int) (int, fault) {
 	return number(s, i)
 }
 
-// quoted scans the string whose opening quote is s[i].
-func quoted(s string, i int) (int, fault) {
-	for i++; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '"':
-			return i + 1, none
-		case c < ' ':
-			return i, syntax
-		case c == '\\':
-			i++
-			if i >= len(s) {
-				return len(s), truncated
-			}
-			switch s[i] {
-			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-			case 'u':
-				for range 4 {
-					if i++; i >= len(s) {
-						return len(s), truncated
-					}
-					if _, ok := hexDigit(s[i]); !ok {
-						return i, syntax
-					}
-				}
-			default:
-				return i, syntax
-			}
-		}
+func literal(s string, i int, word string) (int, Fault) {
+	if strings.HasPrefix(s[i:], word) {
+		return i + len(word), none
 	}
-	return len(s), truncated
-}
-
-func literal(s string, i int, word string) (int, fault) {
 	for j := range len(word) {
 		if i+j >= len(s) {
 			return len(s), truncated
@@ -151,11 +312,11 @@ func literal(s string, i int, word string) (int, fault) {
 	return i + len(word), none
 }
 
-func number(s string, i int) (int, fault) {
+func number(s string, i int) (int, Fault) {
 	if s[i] == '-' {
 		i++
 	}
-	var f fault
+	var f Fault
 	if i < len(s) && s[i] == '0' {
 		i++
 	} else if i, f = digits(s, i); f != none {
@@ -179,7 +340,7 @@ func number(s string, i int) (int, fault) {
 }
 
 // digits scans one digit or more.
-func digits(s string, i int) (int, fault) {
+func digits(s string, i int) (int, Fault) {
 	if i >= len(s) {
 		return len(s), truncated
 	}

@@ -184,6 +184,55 @@ func TestAppendQuoted(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	names := NewNames("a", "arn", "eventVersion", "eventTime", "vpcEndpointId", "vpcEndpointAccountId")
+	numbers := func(s string, order *Order) (numbers []int, end int, f Fault) {
+		end, f = Enter(s, Space(s, 0), MaxDepth)
+		number := Start
+		for f == none {
+			if number, end, f = names.Next(s, end, number, order); f != none || number == End {
+				break
+			}
+			numbers = append(numbers, number)
+			_, end, f = Value(s, end, MaxDepth-1)
+		}
+		return numbers, end, f
+	}
+	var order Order
+	for _, tt := range []struct {
+		text string
+		want []int
+		end  int // of the object, or of what can be read; -1 for all
+		f    Fault
+	}{
+		{`{}`, nil, -1, none},
+		{`{"a":1}`, []int{1}, -1, none},
+		{`{"arn":1}`, []int{2}, -1, none},
+		{`{"":1,"arm":2,"arnarn":3,"eventVersion2":4,"eventVer":5,"vpcEndpointIx":6}`, []int{0, 0, 0, 0, 0, 0}, -1, none},
+		{`{"eventVersion":"1","eventTime":2,"vpcEndpointAccountId":3,"vpcEndpointId":[4]}`, []int{3, 4, 6, 5}, -1, none},
+		{`{"eventVersion":"1","eventTime":2,"vpcEndpointId":3,"vpcEndpointAccountId":4}`, []int{3, 4, 5, 6}, -1, none},
+		{`{"eventVersion":"1", "eventTime" : 2 , "vpcEndpointId": 3 }`, []int{3, 4, 5}, -1, none},
+		{`{"event\u0056ersion":1,"\u0061":2,"\u0062":3,"eventTime":4}`, []int{3, 1, 0, 4}, -1, none},
+		{`{"eventVersion":1,"eventTime":`, []int{3, 4}, -1, truncated},
+		{`{"eventVersion":1,"eventTime"`, []int{3}, -1, truncated},
+		{`{"eventVersion":1,"eventTime"}`, []int{3}, 29, syntax},
+		{`{"eventVersion":1 "eventTime":1}`, []int{3}, 18, syntax},
+		{`{"eventVersion":1,}`, []int{3}, 18, syntax},
+		{`{,"a":1}`, nil, 1, syntax},
+		{`{"eventVersion":1,,"a":1}`, []int{3}, 18, syntax},
+	} {
+		if tt.end < 0 {
+			tt.end = len(tt.text)
+		}
+		for _, o := range []*Order{nil, &order, &order} {
+			got, end, f := numbers(tt.text, o)
+			assert.Equal(t, tt.want, got, tt.text)
+			assert.Equal(t, tt.end, end, tt.text)
+			assert.Equal(t, tt.f, f, tt.text)
+		}
+	}
+}
+
 func TestAllocations(t *testing.T) {
 	const text = `{"a":{"b":[1,2,{"c":"d"}]},"e":"f g h","n":12.5}`
 	var sink string

@@ -15,19 +15,26 @@ func Text(v string) string {
 	if i >= len(v) || v[i] == '{' || v[i] == '[' || v[i] == 'n' {
 		return ""
 	}
-	end, f := value(v, i, 0)
+	end, plain, f := value(v, i, 0)
 	if f != none || space(v, end) != len(v) {
 		return ""
 	}
-	if v[i] == '"' {
-		return unquote(v[i:end])
-	}
-	return v[i:end]
+	return content(v[i:end], plain)
 }
 
-// unquote returns the content of a scanned string, quotes included.
-func unquote(q string) string {
-	s := q[1 : len(q)-1]
+// content returns the content of a scanned string, number or boolean.
+func content(v string, plain bool) string {
+	switch {
+	case v[0] != '"':
+		return v
+	case plain:
+		return v[1 : len(v)-1]
+	}
+	return unquote(v[1 : len(v)-1])
+}
+
+// unquote returns the content of a string that may have escapes.
+func unquote(s string) string {
 	if strings.IndexByte(s, '\\') < 0 && utf8.ValidString(s) {
 		return s
 	}
