@@ -94,12 +94,15 @@ func (f *Of[A]) On(patterns ...string) *Of[A] {
 }
 
 // Where returns the feature restricted to events for which concerns reports
-// true: others are not shown to its cells, which would make nothing of them. It
-// spares a key that has no such events the cell. It is not part of the ID.
+// true: others are not shown to its cells. A feature of [Custom] whose cells
+// would make nothing of them is spared the cells of keys that have no such
+// events. It is not part of the ID.
 func (f *Of[A]) Where(concerns func(*event.Event) bool) *Of[A] {
 	g := *f
 	g.serial = nextSerial()
-	g.note = func(e *event.Event, _ *note, _ *Scratch) bool { return concerns(e) }
+	g.note = func(e *event.Event, n *note, s *Scratch) bool {
+		return concerns(e) && (f.note == nil || f.note(e, n, s))
+	}
 	return &g
 }
 

@@ -441,3 +441,52 @@ func every() []baseline.Feature {
 		baseline.LastSeen("agent", func(e *event.Event) bool { return e.UserAgent != "" }),
 	}
 }
+
+// Where shows cells only what concerns them, and spares keys that have no such
+// events the cell.
+func TestWhere(t *testing.T) {
+	known := baseline.FirstSeen("agent", agent, nil)
+	some := known.Where(func(e *event.Event) bool { return e.UserAgent != "b" })
+	h := newHistory(t, some)
+	for d := range 20 {
+		h.daily(d+1, d+1, "a")
+		h.daily(d+1, d+1, "b")
+	}
+	assert.False(t, some.In(h.add(on(21, "10:00:00"), "a")).New)
+	assert.True(t, some.In(h.add(on(21, "10:00:00"), "b")).New, "never shown")
+
+	other := newHistory(t, some)
+	other.daily(1, 20, "b")
+	empty, err := newHistory(t).profile.AppendBinary(nil)
+	require.NoError(t, err)
+	record, err := other.profile.AppendBinary(nil)
+	require.NoError(t, err)
+	assert.Less(t, len(record), len(empty)+20, "no cell")
+}
+
+// Profiles that share a scratch answer like those that have their own.
+func TestFoldIn(t *testing.T) {
+	agents, window := baseline.FirstSeen("agent", agent, nil), baseline.Distinct("agent", agent, 8, time.Hour)
+	l, err := baseline.NewLayout(0, agents, window)
+	require.NoError(t, err)
+	scratch := baseline.NewScratch()
+	var shared, own [2]*baseline.Profile
+	for i := range shared {
+		shared[i], own[i] = l.NewProfile(), l.NewProfile()
+	}
+	for n := range 400 {
+		e := newEvent(n, on(1, "10:00:00").Add(time.Duration(n)*time.Hour), fmt.Sprint("agent ", n*n%11))
+		i := n / 3 % 2
+		require.Equal(t, baseline.Evaluated, shared[i].FoldIn(scratch, e))
+		require.Equal(t, baseline.Evaluated, own[i].Fold(e))
+		a, b := shared[i].View(e), own[i].View(e)
+		for range 2 { // asked again
+			x, y := agents.In(a), agents.In(b)
+			require.Equal(t, [...]any{y.Value, y.New, y.Days, y.Known, y.Unseen}, [...]any{x.Value, x.New, x.Days, x.Known, x.Unseen})
+			require.Equal(t, window.In(b).Values(), window.In(a).Values())
+		}
+		if n%50 == 0 {
+			scratch.Clear()
+		}
+	}
+}
