@@ -101,7 +101,11 @@ func (f *Of[A]) Where(concerns func(*event.Event) bool) *Of[A] {
 	g := *f
 	g.serial = nextSerial()
 	g.note = func(e *event.Event, n *note, s *Scratch) bool {
-		return concerns(e) && (f.note == nil || f.note(e, n, s))
+		if !concerns(e) {
+			n.serial = 0 // nothing noted: whoever asks about the event all the same makes the note
+			return false
+		}
+		return f.note == nil || f.note(e, n, s)
 	}
 	return &g
 }
