@@ -69,7 +69,7 @@ func (w Window) Except(known ...Known) Window {
 	for i, word := range w.in {
 		for ; word != 0; word &= word - 1 {
 			bit := bits.TrailingZeros64(word)
-			if knownTo(known, w.cell.items[64*i+bit].hash) {
+			if knownTo(known, w.cell.hashes[64*i+bit]) {
 				w.in[i] &^= 1 << bit
 				w.Count--
 			}
@@ -103,7 +103,7 @@ func (w Window) knows(hash uint64) bool {
 	if w.cell == nil {
 		return false
 	}
-	i, found := w.cell.find(hash)
+	i, found := find(w.cell.hashes, hash)
 	return found && w.in[i/64]>>(i%64)&1 != 0
 }
 
@@ -136,7 +136,8 @@ func (w Window) items() []item {
 	var items []item
 	for i, word := range w.in {
 		for ; word != 0; word &= word - 1 {
-			items = append(items, w.cell.items[64*i+bits.TrailingZeros64(word)])
+			at := 64*i + bits.TrailingZeros64(word)
+			items = append(items, item{w.cell.hashes[at], w.cell.sightings[at]})
 		}
 	}
 	slices.SortFunc(items, func(a, b item) int {
@@ -148,22 +149,30 @@ func (w Window) items() []item {
 // maxItems is the most values that a distinctCell may have.
 const maxItems = 256
 
-// An item is one value of a distinctCell.
+// An item is one value of a window.
 type item struct {
-	hash   uint64
-	millis int64 // time last seen, of the event named by id
-	trace  trace
+	hash uint64
+	sighting
+}
+
+// A sighting is when and in which event a value was seen last.
+type sighting struct {
+	millis int64
 	id     eventID
-	label  labelText
+	label  labelText // of the value
 }
 
 const maxItemBytes = maxValueBytes + binary.MaxVarintLen64 + binary.MaxVarintLen64 + maxEventIDBytes
 
+// A distinctCell keeps apart what is looked at for each event, so that little
+// memory is touched: item i is hashes[i], traces[i] and sightings[i].
 type distinctCell struct {
-	grid  grid
-	cap   int
-	note  noter
-	items []item // sorted by hash
+	grid      grid
+	cap       int
+	note      noter
+	hashes    []uint64 // ascending
+	traces    []trace
+	sightings []sighting
 }
 
 func (c *distinctCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
@@ -176,44 +185,66 @@ func (c *distinctCell) take(n *note, s *Scratch, e *event.Event) {
 
 func (c *distinctCell) fold(v value, id eventID, t time.Time) {
 	h, millis := v.hash, t.UnixMilli()
-	i, found := c.find(h)
+	i, found := find(c.hashes, h)
 	if !found {
-		if len(c.items) >= c.cap {
-			oldest := 0
-			for j := range c.items {
-				if older(&c.items[j], &c.items[oldest]) {
-					oldest = j
-				}
-			}
-			if o := &c.items[oldest]; millis < o.millis || millis == o.millis && h < o.hash {
+		if len(c.hashes) >= c.cap {
+			oldest := c.oldest()
+			if m := c.sightings[oldest].millis; millis < m || millis == m && h < c.hashes[oldest] {
 				return
 			}
-			c.items = slices.Delete(c.items, oldest, oldest+1)
-			i, _ = c.find(h)
+			c.remove(oldest)
+			i, _ = find(c.hashes, h)
 		}
-		c.items = slices.Insert(c.items, i, item{hash: h, label: label(v.text)})
+		c.hashes = slices.Insert(c.hashes, i, h)
+		c.traces = slices.Insert(c.traces, i, trace{})
+		c.sightings = slices.Insert(c.sightings, i, sighting{millis: millis, id: id, label: label(v.text)})
 	}
-	it := &c.items[i]
-	fresh := it.trace.bits == 0
-	it.trace.add(c.grid.of(t))
+	c.traces[i].add(c.grid.of(t))
 	// The later event names the value; of two at one instant the greater id,
 	// so that their order leaves no trace.
-	if fresh || millis > it.millis || millis == it.millis && it.id.less(id) {
-		it.millis, it.id = millis, id
+	if s := &c.sightings[i]; millis > s.millis || millis == s.millis && s.id.less(id) {
+		s.millis, s.id = millis, id
 	}
 }
 
-func older(a, b *item) bool {
-	return a.millis < b.millis || a.millis == b.millis && a.hash < b.hash
+// oldest returns the item that was seen last before the others.
+func (c *distinctCell) oldest() int {
+	oldest := 0
+	for i := range c.sightings {
+		a, b := c.sightings[i].millis, c.sightings[oldest].millis
+		if a < b || a == b && c.hashes[i] < c.hashes[oldest] {
+			oldest = i
+		}
+	}
+	return oldest
+}
+
+func (c *distinctCell) remove(i int) {
+	c.hashes = slices.Delete(c.hashes, i, i+1)
+	c.traces = slices.Delete(c.traces, i, i+1)
+	c.sightings = slices.Delete(c.sightings, i, i+1)
 }
 
 func (c *distinctCell) forget(before time.Time) {
 	low := c.grid.of(before) - c.grid.window
-	c.items = slices.DeleteFunc(c.items, func(it item) bool { return it.trace.last < low })
+	for i := len(c.traces) - 1; i >= 0; i-- {
+		if c.traces[i].last < low {
+			c.remove(i)
+		}
+	}
 }
 
-func (c *distinctCell) find(h uint64) (int, bool) {
-	return slices.BinarySearchFunc(c.items, h, func(it item, h uint64) int { return cmp.Compare(it.hash, h) })
+// find returns the place of a hash among ascending ones, or where it would be.
+func find(hashes []uint64, h uint64) (i int, found bool) {
+	low, high := 0, len(hashes)
+	for low < high {
+		if middle := int(uint(low+high) / 2); hashes[middle] < h {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low, low < len(hashes) && hashes[low] == h
 }
 
 func (c *distinctCell) answer(v *View) Window {
@@ -228,16 +259,16 @@ func (c *distinctCell) answer(v *View) Window {
 func (c *distinctCell) best(v *View) Window {
 	at := c.grid.of(v.Event.Time)
 	newest := at
-	for i := range c.items {
-		newest = max(newest, c.items[i].trace.last)
+	for i := range c.traces {
+		newest = max(newest, c.traces[i].last)
 	}
 	best, low, high := 0, int64(0), int64(0)
 	// The windows that contain the event; those that reach beyond the newest
 	// value only add empty granules.
 	for end := at; end < at+c.grid.window && end <= newest; end++ {
 		begin, n := end-c.grid.window+1, 0
-		for i := range c.items {
-			if c.items[i].trace.within(begin, end) != 0 {
+		for i := range c.traces {
+			if c.traces[i].within(begin, end) != 0 {
 				n++
 			}
 		}
@@ -247,8 +278,8 @@ func (c *distinctCell) best(v *View) Window {
 	}
 	w := Window{Count: best, cell: c}
 	if best > 0 {
-		for i := range c.items {
-			if c.items[i].trace.within(low, high) != 0 {
+		for i := range c.traces {
+			if c.traces[i].within(low, high) != 0 {
 				w.in[i/64] |= 1 << (i % 64)
 			}
 		}
@@ -257,47 +288,47 @@ func (c *distinctCell) best(v *View) Window {
 }
 
 func (c *distinctCell) AppendBinary(b []byte) ([]byte, error) {
-	if len(c.items) == 0 {
+	if len(c.hashes) == 0 {
 		return b, nil
 	}
-	newest := c.items[0].millis
-	for i := range c.items {
-		newest = max(newest, c.items[i].millis)
+	newest := c.sightings[0].millis
+	for i := range c.sightings {
+		newest = max(newest, c.sightings[i].millis)
 	}
 	b = binary.AppendVarint(b, newest)
-	b = binary.AppendUvarint(b, uint64(len(c.items)))
-	for i := range c.items {
-		it := &c.items[i]
-		b = it.label.appendTo(b, it.hash)
-		b = binary.AppendUvarint(b, uint64(newest-it.millis))
-		b = binary.AppendUvarint(b, it.trace.bits)
-		b = it.id.appendTo(b)
+	b = binary.AppendUvarint(b, uint64(len(c.hashes)))
+	for i := range c.hashes {
+		s := &c.sightings[i]
+		b = s.label.appendTo(b, c.hashes[i])
+		b = binary.AppendUvarint(b, uint64(newest-s.millis))
+		b = binary.AppendUvarint(b, c.traces[i].bits)
+		b = s.id.appendTo(b)
 	}
 	return b, nil
 }
 
 func (c *distinctCell) UnmarshalBinary(data []byte) error {
 	if len(data) == 0 {
-		c.items = nil
+		c.hashes, c.traces, c.sightings = nil, nil, nil
 		return nil
 	}
 	r := wire.NewReader(data)
 	newest := r.Varint()
 	n := r.Count(c.cap, 4)
-	items := make([]item, n)
-	for i := range items {
-		it := &items[i]
-		it.label, it.hash = readValue(r)
-		it.millis = newest - int64(r.Uvarint(math.MaxInt64))
-		it.trace = trace{last: c.grid.of(time.UnixMilli(it.millis)), bits: r.Uvarint(1<<64 - 1)}
-		it.id = readEventID(r)
-		if i > 0 && it.hash <= items[i-1].hash || it.trace.bits&1 == 0 {
+	hashes, traces, sightings := make([]uint64, n), make([]trace, n), make([]sighting, n)
+	for i := range n {
+		s := &sightings[i]
+		s.label, hashes[i] = readValue(r)
+		s.millis = newest - int64(r.Uvarint(math.MaxInt64))
+		traces[i] = trace{last: c.grid.of(time.UnixMilli(s.millis)), bits: r.Uvarint(1<<64 - 1)}
+		s.id = readEventID(r)
+		if i > 0 && hashes[i] <= hashes[i-1] || traces[i].bits&1 == 0 {
 			return wire.ErrMalformed
 		}
 	}
 	if err := r.Close(); err != nil {
 		return err
 	}
-	c.items = items
+	c.hashes, c.traces, c.sightings = hashes, traces, sightings
 	return nil
 }

@@ -117,8 +117,8 @@ func (n Novelty) knows(hash uint64) bool {
 	if n.cell == nil {
 		return false
 	}
-	i := n.cell.find(hash)
-	return i >= 0 && n.cell.entries[i].established(n.at)
+	i, found := n.cell.find(hash)
+	return found && n.cell.entries[i].established(n.at)
 }
 
 // Examples returns at most max established values, the most recently seen
@@ -127,14 +127,19 @@ func (n Novelty) Examples(max int) []string {
 	if n.cell == nil {
 		return nil
 	}
-	known := slices.Clone(n.cell.entries)
-	known = slices.DeleteFunc(known, func(s seen) bool { return !s.established(n.at) })
-	slices.SortFunc(known, func(a, b seen) int {
-		return cmp.Or(cmp.Compare(b.last, a.last), bytes.Compare(a.label.bytes[:], b.label.bytes[:]))
+	var known []int
+	for i := range n.cell.entries {
+		if n.cell.entries[i].established(n.at) {
+			known = append(known, i)
+		}
+	}
+	slices.SortFunc(known, func(a, b int) int {
+		return cmp.Or(cmp.Compare(n.cell.entries[b].last, n.cell.entries[a].last),
+			bytes.Compare(n.cell.labels[a].bytes[:], n.cell.labels[b].bytes[:]))
 	})
 	var labels []string
-	for i := range known[:min(max, len(known))] {
-		labels = append(labels, known[i].label.String())
+	for _, i := range known[:min(max, len(known))] {
+		labels = append(labels, n.cell.labels[i].String())
 	}
 	return labels
 }
@@ -150,7 +155,6 @@ type seen struct {
 	// what arrived after it.
 	since   int32
 	verdict Verdict
-	label   labelText
 }
 
 // Encoded: 5 each for first, last, days and since with the verdict, then 1+8 of
@@ -204,7 +208,8 @@ func (s *seen) established(m moment) bool {
 type firstSeenCell struct {
 	options *FirstSeenOptions
 	note    noter
-	entries []seen // sorted by hash
+	entries []seen      // ascending by hash
+	labels  []labelText // of the entries; apart, because events do not ask for them
 	// lost has the days of values that were seen on one day only and had to
 	// make way for others, so that a key with more new values than room is
 	// still known to show them. Only last and days are in use.
@@ -222,9 +227,9 @@ func (c *firstSeenCell) take(n *note, _ *Scratch, e *event.Event) {
 
 func (c *firstSeenCell) fold(v value, day, settled int32) {
 	h := v.hash
-	i, found := slices.BinarySearchFunc(c.entries, h, func(s seen, h uint64) int { return cmp.Compare(s.hash, h) })
+	i, found := c.find(h)
 	if found && c.expired(&c.entries[i], day) {
-		c.entries[i] = seen{hash: h, first: day, last: day, days: 1, verdict: c.entries[i].verdict, label: c.entries[i].label}
+		c.entries[i] = seen{hash: h, first: day, last: day, days: 1, verdict: c.entries[i].verdict}
 		return
 	}
 	if found {
@@ -237,12 +242,12 @@ func (c *firstSeenCell) fold(v value, day, settled int32) {
 		}
 		return
 	}
-	c.insert(i, seen{hash: h, first: day, last: day, days: 1, label: label(v.text)}, day)
+	c.insert(i, seen{hash: h, first: day, last: day, days: 1}, label(v.text), day)
 }
 
 // insert puts a new entry at its place, if need be instead of one that matters
 // less; if there is none, nothing changes.
-func (c *firstSeenCell) insert(i int, fresh seen, day int32) {
+func (c *firstSeenCell) insert(i int, fresh seen, label labelText, day int32) {
 	if len(c.entries) >= c.options.Cap {
 		victim := c.victim(day)
 		if fresh.verdict == Undecided && less(&fresh, &c.entries[victim]) {
@@ -253,11 +258,13 @@ func (c *firstSeenCell) insert(i int, fresh seen, day int32) {
 			c.lose(&c.entries[victim])
 		}
 		c.entries = slices.Delete(c.entries, victim, victim+1)
+		c.labels = slices.Delete(c.labels, victim, victim+1)
 		if victim < i {
 			i--
 		}
 	}
 	c.entries = slices.Insert(c.entries, i, fresh)
+	c.labels = slices.Insert(c.labels, i, label)
 }
 
 // lose keeps the day of a value of one day that is forgotten.
@@ -276,7 +283,7 @@ func (c *firstSeenCell) decide(hash uint64, label labelText, day int32, verdict 
 			judged++
 		}
 	}
-	i, found := slices.BinarySearchFunc(c.entries, hash, func(s seen, h uint64) int { return cmp.Compare(s.hash, h) })
+	i, found := c.find(hash)
 	decided := found && c.entries[i].verdict != Undecided
 	if verdict != Undecided && !decided && judged >= c.options.Cap/2 {
 		return false
@@ -285,7 +292,7 @@ func (c *firstSeenCell) decide(hash uint64, label labelText, day int32, verdict 
 	case found:
 		c.entries[i].verdict = verdict
 	case verdict != Undecided:
-		c.insert(i, seen{hash: hash, first: day, last: day, days: 1, verdict: verdict, label: label}, day)
+		c.insert(i, seen{hash: hash, first: day, last: day, days: 1, verdict: verdict}, label, day)
 	}
 	return true
 }
@@ -343,12 +350,17 @@ func less(a, b *seen) bool {
 	return a.hash < b.hash
 }
 
-func (c *firstSeenCell) find(h uint64) int {
-	i, found := slices.BinarySearchFunc(c.entries, h, func(s seen, h uint64) int { return cmp.Compare(s.hash, h) })
-	if !found {
-		return -1
+// find returns the place of a hash's entry, or where it would be.
+func (c *firstSeenCell) find(h uint64) (i int, found bool) {
+	low, high := 0, len(c.entries)
+	for low < high {
+		if middle := int(uint(low+high) / 2); c.entries[middle].hash < h {
+			low = middle + 1
+		} else {
+			high = middle
+		}
 	}
-	return i
+	return low, low < len(c.entries) && c.entries[low].hash == h
 }
 
 func (c *firstSeenCell) answer(v *View) Novelty {
@@ -391,7 +403,7 @@ func (c *firstSeenCell) judge(v *View, values []value) Novelty {
 	c.survey(&n, v.today())
 	for _, v := range values {
 		isNew, days := true, 0
-		if i := c.find(v.hash); i >= 0 {
+		if i, found := c.find(v.hash); found {
 			isNew = !c.entries[i].established(n.at)
 			days = bits.OnesCount32(c.entries[i].settledDays(n.at.settled))
 		}
@@ -468,7 +480,7 @@ func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(len(c.entries)))
 	for i := range c.entries {
 		s := &c.entries[i]
-		b = s.label.appendTo(b, s.hash)
+		b = c.labels[i].appendTo(b, s.hash)
 		b = binary.AppendUvarint(b, uint64(newest-s.last))
 		b = binary.AppendUvarint(b, uint64(s.last-s.first))
 		b = binary.AppendUvarint(b, uint64(s.days))
@@ -479,17 +491,17 @@ func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
 
 func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
 	if len(data) == 0 {
-		c.entries, c.lost = nil, seen{}
+		c.entries, c.labels, c.lost = nil, nil, seen{}
 		return nil
 	}
 	r := wire.NewReader(data)
 	newest := int32(r.Uvarint(maxDay))
 	lost := seen{last: int32(r.Uvarint(maxDay)), days: uint32(r.Uvarint(1<<32 - 1))}
 	n := r.Count(c.options.Cap, 5)
-	entries, judged := make([]seen, n), 0
+	entries, labels, judged := make([]seen, n), make([]labelText, n), 0
 	for i := range entries {
 		s := &entries[i]
-		s.label, s.hash = readValue(r)
+		labels[i], s.hash = readValue(r)
 		s.last = newest - int32(r.Uvarint(uint64(newest)))
 		s.first = s.last - int32(r.Uvarint(uint64(s.last)))
 		s.days = uint32(r.Uvarint(1<<32 - 1))
@@ -505,6 +517,6 @@ func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
 	if err := r.Close(); err != nil {
 		return err
 	}
-	c.entries, c.lost = entries, lost
+	c.entries, c.labels, c.lost = entries, labels, lost
 	return nil
 }

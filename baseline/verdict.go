@@ -81,7 +81,7 @@ func (f *Of[A]) unusual(v Viewer, windows []Window) []Unusual {
 	}
 	for _, w := range windows {
 		for _, it := range w.items() {
-			if n.cell.find(it.hash) >= 0 {
+			if _, found := n.cell.find(it.hash); found {
 				add(it.hash, &it.label)
 			}
 		}

@@ -335,7 +335,10 @@ func (st *step) close() {
 }
 
 func (st *step) begin(r *rule) {
-	st.pass.rule, st.pass.checks, st.pass.about = r, st.pass.checks[:0], event.Principal{}
+	st.pass.rule, st.pass.checks = r, st.pass.checks[:0]
+	if st.pass.about.Key != "" {
+		st.pass.about = event.Principal{}
+	}
 }
 
 // run runs a rule whose conditions the event meets.

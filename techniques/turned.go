@@ -35,6 +35,9 @@ type turn struct {
 // of reports whether a value was refused at most an hour before the event and
 // allowed then, both less than a granule apart or in this order.
 func (t turn) of(value string) bool {
+	if len(t.cell.refused) == 0 {
+		return false
+	}
 	h := baseline.Hash(value)
 	i, refused := findOutcome(t.cell.refused, h)
 	j, allowed := findOutcome(t.cell.allowed, h)
