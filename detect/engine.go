@@ -34,6 +34,10 @@ type EngineOptions struct {
 	// further events add to one. Otherwise only the first is returned, and
 	// those that raise the severity.
 	Updates bool
+	// Retry is asked when the store fails, but for conflicts. A batch waits as
+	// long as it does. The default gives up at once: see [Engine.Process] for
+	// what that means. [Backoff] makes one.
+	Retry Retry
 }
 
 // An Engine runs a [Set] in the process: it routes events to the profiles of
@@ -42,6 +46,7 @@ type EngineOptions struct {
 type Engine struct {
 	set   *Set
 	store baseline.Store
+	retry Retry
 
 	mu     sync.Mutex // held for a batch
 	seed   maphash.Seed
@@ -102,7 +107,7 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 		store = &baseline.Memory{}
 	}
 	n := cmp.Or(o.Shards, runtime.GOMAXPROCS(0))
-	en := &Engine{set: set, store: store, seed: maphash.MakeSeed()}
+	en := &Engine{set: set, store: store, retry: o.Retry, seed: maphash.MakeSeed()}
 	en.stats.Suppressed = make(map[string]int64)
 	for range n {
 		s := &shard{
@@ -406,7 +411,11 @@ func (s *shard) admit(ctx context.Context, missing []cacheKey) error {
 
 // fetch loads records and checks that they are those asked for.
 func (s *shard) fetch(ctx context.Context, keys []string) ([]baseline.Record, error) {
-	records, err := s.engine.store.Load(ctx, keys)
+	var records []baseline.Record
+	err := s.engine.retry.Do(ctx, func() (err error) {
+		records, err = s.engine.store.Load(ctx, keys)
+		return err
+	})
 	if err == nil && len(records) != len(keys) {
 		err = fmt.Errorf("store returned %d records", len(records))
 	}
@@ -446,37 +455,34 @@ func (s *shard) evict(ctx context.Context) error {
 
 // save writes the profiles to the store and marks them clean.
 func (s *shard) save(ctx context.Context, keys []cacheKey) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	if err := s.settle(ctx, keys); err != nil {
-		return err
-	}
 	var errs []error
 	var records []baseline.Record
 	var saved []cacheKey
 	for _, k := range keys {
-		entry := s.cache.peek(k)
-		data, err := entry.profile.AppendBinary(nil)
+		data, err := s.cache.peek(k).profile.AppendBinary(nil)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("detect: profile of %q: %w", s.recordKey(k), err))
 			continue
 		}
-		records = append(records, baseline.Record{Key: s.recordKey(k), Version: entry.version, Data: data})
+		records = append(records, baseline.Record{Key: s.recordKey(k), Data: data})
 		saved = append(saved, k)
 	}
-	err := s.engine.store.Save(ctx, records)
+	if len(saved) == 0 {
+		return errors.Join(errs...)
+	}
 	var conflict *baseline.ConflictError
-	if err != nil {
-		errs = append(errs, fmt.Errorf("detect: save %d profiles: %w", len(records), err))
-		if !errors.As(err, &conflict) {
-			for i, k := range saved {
-				s.cache.peek(k).attempt = baseline.Hash(string(records[i].Data))
-			}
-			return errors.Join(errs...)
+	err := s.engine.retry.Do(ctx, func() error {
+		err := s.put(ctx, saved, records)
+		if errors.As(err, &conflict) {
+			return nil // is not mended by trying again
 		}
+		return err
+	})
+	if err != nil {
+		return errors.Join(append(errs, err)...)
 	}
 	if conflict != nil {
+		errs = append(errs, fmt.Errorf("detect: save %d profiles: %w", len(records), conflict))
 		// Events of the profiles about to be dropped may come again.
 		s.seen = newIDSet(s.seen.size)
 	}
@@ -490,6 +496,27 @@ func (s *shard) save(ctx context.Context, keys []cacheKey) error {
 		s.saves++
 	}
 	return errors.Join(errs...)
+}
+
+// put gives the store the records of the profiles, once it is settled what
+// became of those it was given before.
+func (s *shard) put(ctx context.Context, keys []cacheKey, records []baseline.Record) error {
+	if err := s.settle(ctx, keys); err != nil {
+		return err
+	}
+	for i, k := range keys {
+		records[i].Version = s.cache.peek(k).version
+	}
+	err := s.engine.store.Save(ctx, records)
+	if err == nil {
+		return nil
+	}
+	if !errors.As(err, new(*baseline.ConflictError)) {
+		for i, k := range keys {
+			s.cache.peek(k).attempt = baseline.Hash(string(records[i].Data))
+		}
+	}
+	return fmt.Errorf("detect: save %d profiles: %w", len(records), err)
 }
 
 // settle finds out what became of records whose save failed without saying
