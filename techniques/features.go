@@ -70,7 +70,7 @@ func origin(e *event.Event) string {
 // presigned reports whether a request was authorised by its URL: whoever has
 // that may be someone else than the principal.
 func presigned(e *event.Event) bool {
-	return e.Is("s3") && authentication.Of(e) == "QueryString"
+	return e.Is("s3") && strings.Contains(string(e.Additional), "QueryString") && authentication.Of(e) == "QueryString"
 }
 
 // authentication is how an S3 request was authorised.

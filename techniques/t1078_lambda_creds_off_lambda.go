@@ -27,9 +27,14 @@ var bareTools = baseline.FirstSeen("tool outside lambda", func(e *event.Event) s
 }, &baseline.FirstSeenOptions{Cap: 8})
 
 // lambdaRuntime reports whether a user agent claims to be in a function.
-func lambdaRuntime(e *event.Event) bool {
-	return strings.Contains(e.UserAgent, "exec-env/AWS_Lambda_")
-}
+func lambdaRuntime(e *event.Event) bool { return lambdaAgent.Of(e) != "" }
+
+var lambdaAgent = event.Derive(func(e *event.Event) string {
+	if strings.Contains(e.UserAgent, "exec-env/AWS_Lambda_") {
+		return "lambda"
+	}
+	return ""
+})
 
 func lambdaCredsOffLambda(c *Config) detect.Detector {
 	return detect.New(detect.Info{
