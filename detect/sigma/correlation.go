@@ -24,6 +24,7 @@ type correlation struct {
 	groupBy  []string
 	aliases  map[string]map[string]string // alias, name of a rule, field
 	timespan time.Duration
+	window   string   // the timespan as written: "10m"
 	atLeast  int      // what the count must reach
 	fields   []string // that value_count counts
 	generate bool
@@ -120,7 +121,7 @@ func (c *correlation) readTimespan(p pair) error {
 	if n > int(30*baseline.Day/unit) || time.Duration(n)*unit < time.Minute {
 		return unsupported(p.value, "correlation.timespan", "%s is not from one minute to 30 days", s)
 	}
-	c.timespan = time.Duration(n) * unit
+	c.timespan, c.window = time.Duration(n)*unit, s
 	return nil
 }
 
@@ -387,7 +388,6 @@ func (c *correlation) matches(e *event.Event) bool {
 // counter declares the feature that the correlation needs, and returns what asks
 // it: the count, the ids of the events counted, and the values.
 func (c *correlation) counter(name string, info *detect.Info) func(*detect.Pass) (n int, ids, values []string) {
-	window := strings.TrimSuffix(strings.TrimSuffix(c.timespan.String(), "0s"), "0m")
 	info.Threshold = detect.Threshold{Value: c.atLeast, Min: 1, Max: maxExact}
 	ask := func(f *baseline.Of[baseline.Window], named bool) func(*detect.Pass) (int, []string, []string) {
 		info.Uses = []baseline.Feature{f}
@@ -405,7 +405,7 @@ func (c *correlation) counter(name string, info *detect.Info) func(*detect.Pass)
 	}
 	switch c.kind {
 	case "event_count":
-		info.Threshold.Of = "events within " + window
+		info.Threshold.Of = "events within " + c.window
 		if c.atLeast > maxExact {
 			info.Threshold.Max = math.MaxInt32
 			rate := baseline.Rate(name, func(e *event.Event) int64 {
@@ -424,10 +424,10 @@ func (c *correlation) counter(name string, info *detect.Info) func(*detect.Pass)
 			return ""
 		}, 2*c.atLeast, c.timespan), false)
 	case "value_count":
-		info.Threshold.Of = "different values of " + strings.Join(c.fields, " and ") + " within " + window
+		info.Threshold.Of = "different values of " + strings.Join(c.fields, " and ") + " within " + c.window
 		return ask(baseline.DistinctEach(name, c.counted(), 2*c.atLeast, c.timespan), true)
 	case "temporal":
-		info.Threshold.Of = "of the rules within " + window
+		info.Threshold.Of = "of the rules within " + c.window
 		return ask(baseline.DistinctEach(name, func(e *event.Event) iter.Seq[string] {
 			return func(yield func(string) bool) {
 				for i, r := range c.rules {
@@ -438,7 +438,7 @@ func (c *correlation) counter(name string, info *detect.Info) func(*detect.Pass)
 			}
 		}, 2*len(c.rules), c.timespan), true)
 	}
-	info.Threshold.Of = "of the rules in their order within " + window
+	info.Threshold.Of = "of the rules in their order within " + c.window
 	steps := make([]baseline.Step, len(c.rules))
 	for i, r := range c.rules {
 		steps[i] = r.match

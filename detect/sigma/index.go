@@ -141,7 +141,7 @@ func (k kinds) patterns() []string {
 // operation returns a kind's [event.Event.Operation]; "*" if that is any, or if
 // the name is not in CloudTrail's spelling.
 func operation(k kind) string {
-	if k.name == "" || k.name[0] < 'A' || k.name[0] > 'Z' || strings.ToUpper(k.name) == k.name || strings.Contains(k.name, "*") {
+	if k.name == "" || k.name[0] < 'A' || k.name[0] > 'Z' || len(k.name) > 1 && strings.ToUpper(k.name) == k.name || strings.Contains(k.name, "*") {
 		return "*"
 	}
 	// The event knows how versions are cut off.
