@@ -52,7 +52,7 @@ type term struct {
 
 func (r *rule) terms() []term {
 	parts := []*expr{r.condition}
-	if r.condition.op == '&' && strings.Contains(strings.ToLower(r.condition.text), " and ") {
+	if r.condition.op == '&' {
 		parts = r.condition.part
 	}
 	var terms []term

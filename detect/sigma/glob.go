@@ -156,20 +156,30 @@ func (g *glob) match(s string) bool {
 
 // find returns the end of the first place from at on where s has the part.
 func (g *glob) find(s string, at int, p part) (end int, ok bool) {
-	for {
+	first := p[0]
+	for ; ; at++ {
+		if 0 <= first && first < utf8.RuneSelf { // nearly always: go by bytes to where it may begin
+			for at < len(s) && s[at] < utf8.RuneSelf && rune(s[at]) != first && (g.cased || upper(s[at]) != byte(first)) {
+				at++
+			}
+		}
 		if end, ok := g.at(s, at, p); ok {
 			return end, true
 		}
 		if at >= len(s) {
 			return 0, false
 		}
-		if s[at] < utf8.RuneSelf {
+		for at+1 < len(s) && !utf8.RuneStart(s[at+1]) { // to the end of the rune
 			at++
-		} else {
-			_, n := utf8.DecodeRuneInString(s[at:])
-			at += n
 		}
 	}
+}
+
+func upper(c byte) byte {
+	if 'a' <= c && c <= 'z' {
+		return c - 'a' + 'A'
+	}
+	return c
 }
 
 // at returns the end of the part if s has it at i.
@@ -201,11 +211,11 @@ func (g *glob) at(s string, i int, p part) (end int, ok bool) {
 // fold returns the least of the runes that differ only in case, so that two are
 // folded to one exactly if [strings.EqualFold] takes them for equal.
 func fold(r rune) rune {
-	switch {
-	case 'a' <= r && r <= 'z':
-		return r - 'a' + 'A'
-	case r < utf8.RuneSelf:
+	if r < 0 { // a wildcard
 		return r
+	}
+	if r < utf8.RuneSelf {
+		return rune(upper(byte(r)))
 	}
 	least := r
 	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {

@@ -51,18 +51,9 @@ func Load(fsys fs.FS, o *Options) ([]detect.Detector, error) {
 		l.Options = *o
 		l.Name = cmp.Or(l.Name, "sigma")
 	}
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		ext := path.Ext(name)
-		switch {
-		case err != nil:
-			l.errs = append(l.errs, &Error{File: name, Err: err})
-		case !d.IsDir() && (ext == ".yml" || ext == ".yaml"):
-			l.file(fsys, name)
-		}
-		return nil
-	})
+	l.folder(fsys)
 	detectors := l.detectors()
-	return detectors, errors.Join(append(l.errs, err)...)
+	return detectors, errors.Join(l.errs...)
 }
 
 type loader struct {
@@ -79,6 +70,20 @@ func (l *loader) refuse(r *rule, err error) {
 		e.Line, e.Column = r.line+max(1, f.line), max(1, f.column)
 	}
 	l.errs = append(l.errs, e)
+}
+
+// folder reads the rules of all files.
+func (l *loader) folder(fsys fs.FS) {
+	fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		ext := path.Ext(name)
+		switch {
+		case err != nil:
+			l.errs = append(l.errs, &Error{File: name, Err: err})
+		case !d.IsDir() && (ext == ".yml" || ext == ".yaml"):
+			l.file(fsys, name)
+		}
+		return nil
+	})
 }
 
 func (l *loader) file(fsys fs.FS, name string) {

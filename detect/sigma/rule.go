@@ -196,26 +196,24 @@ func (r *rule) readDetection(p pair, o *Options) error {
 	if condition == nil {
 		return invalid(p.at, "condition", "missing")
 	}
+	var conditions []*expr
 	for _, n := range items(condition.value) {
 		if !isScalar(n) {
 			return invalid(condition.at, "condition", "neither a text nor a list of texts")
 		}
 		x, err := parseCondition(scalarText(n), searches)
 		if bad := (*conditionError)(nil); errors.As(err, &bad) {
-			f := faultOf(bad.reason, n, "condition", "%s (at character %d)", bad.problem, bad.offset+1)
-			return f
+			return faultOf(bad.reason, n, "condition", "%s (at character %d)", bad.problem, bad.offset+1)
 		}
-		if r.condition == nil {
-			r.condition = x
-			continue
-		}
-		if r.condition.op != '|' || !strings.HasPrefix(r.condition.text, "one of the conditions") {
-			r.condition = &expr{op: '|', part: []*expr{r.condition}, text: "one of the conditions"}
-		}
-		r.condition.part = append(r.condition.part, x)
+		conditions = append(conditions, x)
 	}
-	if r.condition == nil {
+	switch len(conditions) {
+	case 0:
 		return invalid(condition.at, "condition", "empty")
+	case 1:
+		r.condition = conditions[0]
+	default:
+		r.condition = &expr{op: '|', part: conditions, text: "one of the conditions"}
 	}
 	if r.kinds = r.condition.kinds(); r.kinds != nil && len(r.kinds) == 0 {
 		return invalid(condition.at, "condition", "no event has the eventSource and the eventName that it asks for")
