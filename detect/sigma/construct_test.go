@@ -244,6 +244,9 @@ condition: s and not filter`, records{{Call: "x:Y"}}, records{{Call: "x:Z"}}},
 		{"the user agent as S3 logs it", `
 s: {userAgent|startswith: '[S3Console'}
 condition: s`, records{agent("[S3Console/0.4]")}, records{agent("S3Console/0.4")}},
+		{"the user agent without what S3 adds", `
+s: {userAgent|startswith: S3Console}
+condition: s`, records{agent("[S3Console/0.4]"), agent("S3Console/0.4")}, records{agent("[aws-cli]")}},
 
 		// Searches.
 		{"a list of maps", `

@@ -295,7 +295,7 @@ func group(e *event.Event, fields []field) string {
 		sum := sha256.Sum256([]byte(key))
 		key = cut(key, most-2*sha256.Size) + hex.EncodeToString(sum[:])
 	}
-	return key
+	return strings.Clone(key) // whoever keeps it must not keep the event's text
 }
 
 // scopeKey names what correlations must agree on to share a scope.

@@ -57,11 +57,11 @@ func (r *rule) terms() []term {
 	}
 	var terms []term
 	for _, p := range parts {
-		if p.op == '!' && len(parts) > 1 {
-			terms = append(terms, term{p.part[0], "the event matches " + p.part[0].text, true})
-		} else {
-			terms = append(terms, term{p, "the event matches " + p.text, false})
+		guard := p.op == '!' && len(parts) > 1
+		if guard {
+			p = p.part[0]
 		}
+		terms = append(terms, term{p, "the event matches " + strings.Join(strings.Fields(p.text), " "), guard})
 	}
 	return terms
 }

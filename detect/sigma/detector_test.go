@@ -190,5 +190,8 @@ func TestLaws(t *testing.T) {
 		found[f.Rule] = true
 	}
 	require.Len(t, found, len(detectors), "every detector has something to report: %v", found)
+	if testing.Short() {
+		t.Skip("the laws take a minute under the race detector")
+	}
 	detecttest.Laws(t, detectors, events)
 }

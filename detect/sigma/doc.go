@@ -12,14 +12,15 @@
 // userIdentity.arn, requestParameters.bucketName. A path that meets an array goes
 // on in each element, and a field with several values matches if one of them
 // does. A field that is an object matches by its JSON text, as logged or with
-// the escapes in it undone. Names are case-sensitive, values are not. In lines of S3 server
-// access logs, the fields are those of the data event that CloudTrail would have
-// written.
+// the escapes in it undone. Names are case-sensitive, values are not. The user
+// agent is without the brackets that S3 puts around it, unless the rule has a
+// bracket itself. In lines of S3 server access logs, the fields are those of the
+// data event that CloudTrail would have written.
 //
 // # What an event costs
 //
-// Rules are indexed by the eventName and eventSource that they ask for. An event
-// that no rule can match costs two lookups and no allocation, and leaves no
-// trace in the store: only events that may concern a rule have a key in the
-// scope of the rules. Rules that ask for neither are tried on every event.
+// Rules are indexed by the eventName and eventSource that they ask for. What no
+// rule can match costs two lookups and no allocation, and leaves no trace in the
+// store: only events that may concern a rule have a key in the scope of the
+// rules. Rules that ask for neither are tried on every event.
 package sigma

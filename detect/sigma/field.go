@@ -52,8 +52,8 @@ var known = map[string]knownField{
 	"eventCategory":   {func(e *event.Event) string { return string(e.Category) }, false},
 	"awsRegion":       {func(e *event.Event) string { return e.Region }, true},
 	"sourceIPAddress": {func(e *event.Event) string { return e.SourceAddress }, true},
-	// Here S3's user agents are without their brackets.
-	"userAgent":          {func(e *event.Event) string { return e.UserAgent }, false},
+	// Without the brackets that S3 puts around it, see itemParser.finish.
+	"userAgent":          {func(e *event.Event) string { return e.UserAgent }, true},
 	"errorCode":          {func(e *event.Event) string { return e.ErrorCode }, true},
 	"errorMessage":       {func(e *event.Event) string { return e.ErrorMessage }, true},
 	"requestID":          {func(e *event.Event) string { return e.RequestID }, true},

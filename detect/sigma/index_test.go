@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -82,7 +83,7 @@ func TestIndexIsComplete(t *testing.T) {
 			}
 			first = true
 			byName, bySource := x.named(e)
-			assert.True(t, contains(byName, r) || contains(bySource, r) || contains(x.rest, r), "%s on %s", r.title, e.Name)
+			assert.True(t, slices.Contains(slices.Concat(byName, bySource, x.rest), r), "%s on %s", r.title, e.Name)
 			assert.True(t, x.concerns(e))
 		}
 		if first {
@@ -91,15 +92,6 @@ func TestIndexIsComplete(t *testing.T) {
 		assert.Equal(t, first, x.match(e) != nil)
 	}
 	assert.NotZero(t, matched)
-}
-
-func contains(rules []*rule, r *rule) bool {
-	for _, other := range rules {
-		if other == r {
-			return true
-		}
-	}
-	return false
 }
 
 // Names are found in any case and at any length.
@@ -138,37 +130,39 @@ func TestNoAllocation(t *testing.T) {
 }
 
 // BenchmarkRules compares, in one run, finding out what matches an event by the
-// index with trying every rule; "times" says how much longer the latter takes.
+// index with trying every rule. An iteration goes over all events both ways; the
+// fastest passes count, because other work disturbs. "times" is the ratio.
 func BenchmarkRules(b *testing.B) {
 	events := someDays(b, 3)
 	for _, n := range []int{20, 100, 500, 2000} {
 		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
 			rules := manyRules(b, n)
 			x := newIndex(rules)
-			var indexed, naive time.Duration
-			found, wanted := 0, 0
-			b.ReportAllocs()
-			i := 0
-			for b.Loop() {
-				e := events[i%len(events)]
-				i++
+			pass := func(fastest *time.Duration, match func(*event.Event) bool) (found int) {
 				start := time.Now()
-				if x.match(e) != nil {
-					found++
-				}
-				middle := time.Now()
-				for _, r := range rules {
-					if r.match(e) {
-						wanted++
-						break
+				for _, e := range events {
+					if match(e) {
+						found++
 					}
 				}
-				indexed += middle.Sub(start)
-				naive += time.Since(middle)
+				if d := time.Since(start); *fastest == 0 || d < *fastest {
+					*fastest = d
+				}
+				return found
 			}
-			require.Equal(b, wanted, found)
-			b.ReportMetric(float64(indexed.Nanoseconds())/float64(i), "indexed-ns/event")
-			b.ReportMetric(float64(naive.Nanoseconds())/float64(i), "naive-ns/event")
+			var indexed, naive time.Duration
+			b.ReportAllocs()
+			for b.Loop() {
+				found := pass(&indexed, func(e *event.Event) bool { return x.match(e) != nil })
+				wanted := pass(&naive, func(e *event.Event) bool {
+					return slices.ContainsFunc(rules, func(r *rule) bool { return r.match(e) })
+				})
+				if found != wanted {
+					b.Fatalf("the index finds %d of %d", found, wanted)
+				}
+			}
+			b.ReportMetric(float64(indexed.Nanoseconds())/float64(len(events)), "indexed-ns/event")
+			b.ReportMetric(float64(naive.Nanoseconds())/float64(len(events)), "naive-ns/event")
 			b.ReportMetric(float64(naive)/float64(indexed), "times")
 		})
 	}

@@ -35,6 +35,7 @@ type itemParser struct {
 	utf16    string // the encoding that the patterns wait to be brought into, or ""
 	encoded  bool   // in base64
 	dashed   bool
+	brackets bool // a value has one
 	item     *item
 }
 
@@ -179,6 +180,7 @@ func (p *itemParser) readValues(values []node) error {
 
 func (p *itemParser) readValue(v node, s string) error {
 	element := "modifier " + p.kind
+	p.brackets = p.brackets || strings.ContainsAny(s, "[]")
 	n, isNumber := number(v)
 	switch {
 	case p.kind == "" && isNumber && p.name != "" && plainNumber(p.key):
@@ -427,6 +429,11 @@ func (p *itemParser) finish() error {
 		if s, ok := t.(*same); ok {
 			s.affix, s.cased = p.affix, p.cased
 		}
+	}
+	if p.name == "userAgent" && p.brackets {
+		// S3 puts brackets around user agents. Most rules do not expect them, but
+		// this one may.
+		p.item.field.faithful = false
 	}
 	if it := p.item; it.all {
 		if len(it.tests) > maxAll {

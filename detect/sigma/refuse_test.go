@@ -93,6 +93,7 @@ func TestRefused(t *testing.T) {
 		{"no letters to name it by", strings.Replace(condition("s"), "title: T", "title: '§§§'", 1), sigma.ErrUnsupported, "title", 1, 1, "name the detector"},
 		{"no such level", condition("s") + "level: severe\n", sigma.ErrInvalid, "level", 7, 8, "severe"},
 		{"a rule that calls itself unsupported", condition("s") + "status: unsupported\n", sigma.ErrUnsupported, "status", 7, 1, "itself"},
+		{"another taxonomy", condition("s") + "taxonomy: ecs\n", sigma.ErrUnsupported, "taxonomy", 7, 1, "ecs"},
 		{"a global filter", "title: F\nlogsource: {product: aws, service: cloudtrail}\nfilter: {rules: [a]}\n", sigma.ErrUnsupported, "filter", 3, 1, "suppression"},
 		{"a collection", "action: global\ntitle: A\n", sigma.ErrUnsupported, "action", 1, 1, "collection"},
 		{"a list for a text", "title: [a, b]\n", sigma.ErrInvalid, "title", 1, 1, "a list"},

@@ -56,6 +56,11 @@ func (r *rule) read(root node, o *Options) error {
 			if r.status, err = text(*p); r.status == "unsupported" {
 				err = unsupported(p.at, "status", "the rule says so itself")
 			}
+		case "taxonomy":
+			var taxonomy string
+			if taxonomy, err = text(*p); err == nil && taxonomy != "" && taxonomy != "sigma" {
+				err = unsupported(p.at, "taxonomy", "%q; fields are named as in CloudTrail", taxonomy)
+			}
 		case "references":
 			r.references, err = texts(*p)
 		case "falsepositives":
