@@ -39,6 +39,9 @@ condition: s`, records{createKey}, records{{Call: "iam:CreateAccessKeys"}}},
 		{"cased", `
 s: {userAgent|cased: Tool}
 condition: s`, records{agent("Tool")}, records{agent("tool")}},
+		{"contains, cased", `
+s: {userAgent|contains|cased: 'b?O'}
+condition: s`, records{agent("abcOd")}, records{agent("abcod")}},
 		{"folding beyond ASCII", `
 s: {userAgent|contains: straße ä}
 condition: s`, records{agent("xSTRAßE Äx")}, records{agent("strasse a")}},

@@ -243,9 +243,10 @@ func (c *correlation) resolve(byName map[string]*rule) error {
 		}
 		c.rules = append(c.rules, r)
 	}
-	for alias, fields := range c.aliases {
+	for _, alias := range c.groupBy {
+		fields, ok := c.aliases[alias]
 		for i, r := range c.rules {
-			if fields[r.name] == "" && fields[r.id] == "" && slices.Contains(c.groupBy, alias) {
+			if ok && fields[r.name] == "" && fields[r.id] == "" {
 				return invalid(c.at, "correlation.aliases", "%q has no field for rule %q", alias, c.names[i])
 			}
 		}

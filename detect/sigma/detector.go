@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/event"
@@ -106,12 +105,5 @@ func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	s = s[:n-len("…")]
-	for len(s) > 0 && !utf8.RuneStart(s[len(s)-1]) {
-		s = s[:len(s)-1]
-	}
-	if r, size := utf8.DecodeLastRuneInString(s); r == utf8.RuneError {
-		s = s[:len(s)-size]
-	}
-	return s + "…"
+	return strings.ToValidUTF8(s[:n-len("…")], "") + "…"
 }

@@ -19,8 +19,8 @@ var (
 // [ErrUnsupported], or the error of the file system.
 type Error struct {
 	File string // as named in the file system
-	// Line and Column are where the reason stands, from 1; 0 if it is no place in
-	// the text.
+	// Line and Column are where the reason stands, from 1; those of the rule if it
+	// stands at no place of its own; 0 if the file as a whole is refused.
 	Line, Column int
 	Rule         string // the rule's title, if that could be read
 	// Element names what of Sigma the reason is about: "modifier base64",

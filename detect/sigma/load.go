@@ -62,14 +62,14 @@ type loader struct {
 	errs  []error
 }
 
-// refuse keeps why a rule is none.
+// refuse keeps why a rule is none. What stands at no place of its own stands
+// where the rule begins.
 func (l *loader) refuse(r *rule, err error) {
-	e := &Error{File: r.file, Rule: r.title, Err: err}
-	if f := (*fault)(nil); errors.As(err, &f) {
-		e.Element, e.Err = f.element, f.err
-		e.Line, e.Column = r.line+max(1, f.line), max(1, f.column)
-	}
-	l.errs = append(l.errs, e)
+	f := &fault{err: err}
+	errors.As(err, &f)
+	l.errs = append(l.errs, &Error{
+		File: r.file, Line: r.line + max(1, f.line), Column: max(1, f.column), Rule: r.title, Element: f.element, Err: f.err,
+	})
 }
 
 // folder reads the rules of all files.

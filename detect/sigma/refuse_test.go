@@ -186,8 +186,8 @@ func TestRefusedAlone(t *testing.T) {
 	}
 	require.Len(t, said, 3)
 	assert.Contains(t, said[0], "a/first.yml:10:")
-	assert.Equal(t, `d.yml: rule "Five": not valid: its id or name is that of "Four" in d.yml`, said[1])
-	assert.Equal(t, `c.yml: rule "One": not valid: its title is that of "One" in a/first.yml`, said[2])
+	assert.Equal(t, `d.yml:8:1: rule "Five": not valid: its id or name is that of "Four" in d.yml`, said[1])
+	assert.Equal(t, `c.yml:1:1: rule "One": not valid: its title is that of "One" in a/first.yml`, said[2])
 }
 
 // What the file system cannot give is an error, too, and not the end.

@@ -18,11 +18,11 @@ type rule struct {
 	line int // of the document in the file, from 0
 	hash [sha256.Size]byte
 
-	title, id, name, description, status string
-	severity                             detect.Severity // Silent if the rule has no level
-	technique                            detect.Technique
-	tactic                               detect.Tactic
-	references, falsePositives, fields   []string
+	title, id, name, description       string
+	severity                           detect.Severity // Silent if the rule has no level
+	technique                          detect.Technique
+	tactic                             detect.Tactic
+	references, falsePositives, fields []string
 
 	condition *expr
 	kinds     kinds
@@ -53,7 +53,8 @@ func (r *rule) read(root node, o *Options) error {
 		case "description":
 			r.description, err = text(*p)
 		case "status":
-			if r.status, err = text(*p); r.status == "unsupported" {
+			var status string
+			if status, err = text(*p); status == "unsupported" {
 				err = unsupported(p.at, "status", "the rule says so itself")
 			}
 		case "taxonomy":
