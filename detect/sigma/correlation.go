@@ -30,6 +30,7 @@ type correlation struct {
 	generate bool
 
 	rules []*rule // that names name
+	scope string  // names the correlations that share one
 }
 
 // The bounds of correlations.
@@ -307,6 +308,18 @@ func (c *correlation) scopeKey() string {
 	return fmt.Sprint(c.groupBy, c.aliases, c.names)
 }
 
+// maxShared bounds the records of correlations that share a scope: half of what
+// a set allows, which leaves room for what is not the correlations'.
+const maxShared = detect.MaxRecordBytes / 2
+
+// maxBytes is about what the correlation's feature may take of a record.
+func (c *correlation) maxBytes() int {
+	if c.atLeast > maxExact {
+		return 1 << 10 // baseline.Rate
+	}
+	return 2 * c.atLeast * 128 // baseline.Distinct needs up to 80 bytes for a value
+}
+
 // scopeOf makes the scope of correlations that group by the same fields.
 func scopeOf(cs []*correlation, o *Options) *detect.Scope {
 	var rules []*rule
@@ -324,7 +337,7 @@ func scopeOf(cs []*correlation, o *Options) *detect.Scope {
 			fields[r] = f
 		}
 	}
-	key := sha256.Sum256([]byte(cs[0].scopeKey()))
+	key := sha256.Sum256([]byte(cs[0].scope))
 	return &detect.Scope{
 		Name: fmt.Sprintf("%s-by-%s-%x", o.Name, slug(strings.Join(cs[0].groupBy, " ")), key[:4]),
 		Key: func(e *event.Event) string {

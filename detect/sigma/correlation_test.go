@@ -218,6 +218,18 @@ func TestScopes(t *testing.T) {
 	assert.Regexp(t, `^sigma-by-eventsource-awsregion-[0-9a-f]{8}$`, names[1])
 	assert.Equal(t, "sigma", names[2])
 
+	// As many as would take more than a set allows for one record do not.
+	text := named("a", "A")
+	for i := range 30 {
+		text += strings.Replace(count(fmt.Sprint("Large ", i), "awsRegion"), "gte: 2", "gte: 512", 1)
+	}
+	set, err = detect.NewSet(load(t, nil, text), nil)
+	require.NoError(t, err)
+	for _, s := range set.Scopes() {
+		assert.Less(t, set.MaxBytes(s), detect.MaxRecordBytes)
+	}
+	assert.Len(t, set.Scopes(), 8)
+
 	// A value that a caller chose at any length makes no key of any length.
 	long := load(t, nil, named("a", "A")+count("One", "userAgent"))
 	key := func(agent string) string {

@@ -43,7 +43,7 @@ func FuzzLoad(f *testing.F) {
 				var e *Error
 				require.ErrorAs(t, err, &e)
 				assert.True(t, errors.Is(err, ErrInvalid) || errors.Is(err, ErrUnsupported), "%v", err)
-				assert.LessOrEqual(t, e.Line, 1+strings.Count(text, "\n"), "%v", err)
+				assert.LessOrEqual(t, e.Line, 1+strings.Count(text, "\n")+strings.Count(text, "\r"), "%v", err)
 			}
 		}
 		_, err = detect.NewSet(detectors, nil)

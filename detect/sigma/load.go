@@ -140,12 +140,17 @@ func (l *loader) detectors() []detect.Detector {
 	}
 	part, alone := make(map[*rule]bool), make(map[*rule]bool)
 	sharing := make(map[string][]*correlation) // a scope
+	size := make(map[string]int)               // of the records of a scope
 	for _, r := range rules {
 		c := r.correlation
 		if c == nil || !describe(r) {
 			continue
 		}
-		sharing[c.scopeKey()] = append(sharing[c.scopeKey()], c)
+		for c.scope = c.scopeKey(); size[c.scope] > 0 && size[c.scope]+c.maxBytes() > maxShared; {
+			c.scope += " and more"
+		}
+		size[c.scope] += c.maxBytes()
+		sharing[c.scope] = append(sharing[c.scope], c)
 		for _, of := range c.rules {
 			part[of] = true
 			alone[of] = alone[of] || c.generate
@@ -175,7 +180,7 @@ func (l *loader) detectors() []detect.Detector {
 		switch {
 		case !ok:
 		case r.correlation != nil:
-			info.Scope = groups[r.correlation.scopeKey()]
+			info.Scope = groups[r.correlation.scope]
 			detectors = append(detectors, r.correlate(info))
 		default:
 			info.Scope = principals
