@@ -73,6 +73,8 @@ func (r *rule) readCorrelation(p pair) error {
 		}
 	}
 	switch {
+	case slices.Contains(c.groupBy, ""):
+		return invalid(p.at, "correlation.group-by", "a field without a name")
 	case len(c.names) == 0:
 		return invalid(p.at, "correlation.rules", "missing")
 	case c.timespan == 0:
@@ -188,7 +190,7 @@ func (c *correlation) readCondition(p pair) error {
 	switch {
 	case !bounded:
 		return invalid(p.at, element, "neither gt nor gte")
-	case c.kind == "value_count" && len(c.fields) == 0:
+	case c.kind == "value_count" && (len(c.fields) == 0 || slices.Contains(c.fields, "")):
 		return invalid(p.at, element+".field", "missing")
 	case c.kind != "value_count" && len(c.fields) > 0:
 		return invalid(p.at, element+".field", "in a correlation of type %s", c.kind)
@@ -219,12 +221,13 @@ func (c *correlation) readNames(p pair, temporal bool) error {
 		return invalid(p.value, element, "%v", err)
 	}
 	named := make(map[string]bool)
-	for _, part := range append(x.part, x) {
-		if part.op == 's' {
+	plain := x.op == '&'
+	for _, part := range x.part {
+		if plain = plain && part.op == 's'; plain {
 			named[part.of.name] = true
 		}
 	}
-	if x.op != '&' || len(named) != len(c.names) {
+	if !plain || len(named) != len(c.names) {
 		return unsupported(p.value, element, "%q; all rules must be joined by and", x.text)
 	}
 	return nil
@@ -279,19 +282,19 @@ func group(e *event.Event, fields []field) string {
 	if len(fields) == 0 {
 		return "all"
 	}
-	key := fields[0].text(e)
-	if len(fields) > 1 {
-		key = strconv.Quote(key)
-		for i := range fields[1:] {
-			s := fields[i+1].text(e)
-			if s == "" {
-				return ""
-			}
-			key += "," + strconv.Quote(s)
-		}
-		if strings.HasPrefix(key, `""`) {
+	var key string
+	for i := range fields {
+		s := fields[i].text(e)
+		switch {
+		case s == "":
 			return ""
+		case len(fields) > 1:
+			s = strconv.Quote(s)
 		}
+		if i > 0 {
+			key += ","
+		}
+		key += s
 	}
 	if len(key) > most {
 		sum := sha256.Sum256([]byte(key))
