@@ -19,7 +19,7 @@ import (
 // slides in steps of a sixteenth of its length, or a little more when it is
 // shorter than ten minutes, and never spans more than its length.
 //
-// cap, from 2 to 256, is the number of values remembered, the most recent
+// cap, from 2 to 512, is the number of values remembered, the most recent
 // ones; the count never exceeds it. Make it twice the threshold that matters,
 // so that a burst stays exact while events come out of order.
 func Distinct(name string, value func(*event.Event) string, cap int, window time.Duration) *Of[Window] {
@@ -147,7 +147,7 @@ func (w Window) items() []item {
 }
 
 // maxItems is the most values that a distinctCell may have.
-const maxItems = 256
+const maxItems = 512
 
 // An item is one value of a window.
 type item struct {

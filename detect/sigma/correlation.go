@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -35,7 +34,7 @@ type correlation struct {
 
 // The bounds of correlations.
 const (
-	maxExact = 512 // up to which baseline.Distinct counts exactly, of at most 1,024
+	maxExact = 256 // up to which baseline.Distinct counts exactly, of at most 512
 	maxSteps = 8   // of baseline.Sequence
 )
 
@@ -445,14 +444,13 @@ func (c *correlation) counter(name string, info *detect.Info) func(*detect.Pass)
 		return ask(baseline.DistinctEach(name, c.counted(), 2*c.atLeast, c.timespan), true)
 	case "temporal":
 		info.Threshold.Of = "of the rules within " + c.window
-		return ask(baseline.DistinctEach(name, func(e *event.Event) iter.Seq[string] {
-			return func(yield func(string) bool) {
-				for i, r := range c.rules {
-					if r.match(e) && !yield(c.names[i]) {
-						return
-					}
+		return ask(baseline.DistinctEach(name, func(list []string, e *event.Event) []string {
+			for i, r := range c.rules {
+				if r.match(e) {
+					list = append(list, c.names[i])
 				}
 			}
+			return list
 		}, 2*len(c.rules), c.timespan), true)
 	}
 	info.Threshold.Of = "of the rules in their order within " + c.window
@@ -470,22 +468,22 @@ func (c *correlation) counter(name string, info *detect.Info) func(*detect.Pass)
 
 // counted returns the values that an event counts for: each value of the field,
 // or of several fields, what they are together.
-func (c *correlation) counted() func(*event.Event) iter.Seq[string] {
+func (c *correlation) counted() func([]string, *event.Event) []string {
 	fields := make([]field, len(c.fields))
 	for i, name := range c.fields {
 		fields[i] = newField(name)
 	}
-	return func(e *event.Event) iter.Seq[string] {
-		return func(yield func(string) bool) {
-			switch {
-			case !c.matches(e):
-			case len(fields) == 1:
-				fields[0].texts(e, func(s string) bool { return s == "" || yield(s) })
-			default:
-				if s := group(e, fields); s != "" {
-					yield(s)
-				}
-			}
+	return func(list []string, e *event.Event) []string {
+		switch {
+		case !c.matches(e):
+		case len(fields) == 1:
+			fields[0].texts(e, func(s string) bool {
+				list = append(list, s)
+				return true
+			})
+		default:
+			list = append(list, group(e, fields))
 		}
+		return list
 	}
 }

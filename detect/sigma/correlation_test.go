@@ -156,7 +156,7 @@ correlation:
 `)
 	require.Len(t, detectors, 1, "the rule that is correlated stands for nothing alone")
 	info := detectors[0].Info()
-	assert.Equal(t, detect.Threshold{Of: "different values of userIdentity.userName within 10m", Value: 3, Min: 1, Max: 512}, info.Threshold)
+	assert.Equal(t, detect.Threshold{Of: "different values of userIdentity.userName within 10m", Value: 3, Min: 1, Max: 256}, info.Threshold)
 	assert.Equal(t, detect.Technique("T1526"), info.Technique, "that of the rule correlated")
 	assert.Equal(t, detect.High, info.Severity)
 	assert.Equal(t, []string{"Tests"}, info.Benign)
@@ -220,8 +220,8 @@ func TestScopes(t *testing.T) {
 
 	// As many as would take more than a set allows for one record do not.
 	text := named("a", "A")
-	for i := range 30 {
-		text += strings.Replace(count(fmt.Sprint("Large ", i), "awsRegion"), "gte: 2", "gte: 512", 1)
+	for i := range 60 {
+		text += strings.Replace(count(fmt.Sprint("Large ", i), "awsRegion"), "gte: 2", "gte: 256", 1)
 	}
 	set, err = detect.NewSet(load(t, nil, text), nil)
 	require.NoError(t, err)
