@@ -21,10 +21,10 @@ import (
 // the module otelmetrics.
 func ExampleEngine_Stats() {
 	engine := engineOf(newRegion)
-	expvar.Publish("cloudtell", expvar.Func(func() any { return engine.Stats() }))
+	counts := expvar.Func(func() any { return engine.Stats() }) // for expvar.Publish
 
 	engine.Process(context.Background(), []*event.Event{call(1, "eu-west-1"), call(1, "eu-west-1")})
-	fmt.Println(expvar.Get("cloudtell"))
+	fmt.Println(counts)
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
 	logger.Info("detection", "stats", engine.Stats())
 	// Output:

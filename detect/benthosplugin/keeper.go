@@ -72,8 +72,8 @@ func (k *keeper) try(ctx context.Context, changes []*change) ([]*change, error) 
 		keys[i] = c.key
 	}
 	stored, err := k.store.Load(ctx, keys)
-	if err == nil && len(stored) != len(keys) {
-		err = fmt.Errorf("the store returned %d records", len(stored))
+	if err == nil && !slices.EqualFunc(stored, keys, func(r baseline.Record, key string) bool { return r.Key == key }) {
+		err = errors.New("the store returned other records than those asked for")
 	}
 	if err != nil {
 		return changes, fmt.Errorf("load %d records: %w", len(keys), err)
