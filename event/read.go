@@ -29,6 +29,17 @@ type ReadOptions struct {
 	// NotAfter refuses records dated later with [ErrTime]: one wrong clock must
 	// not make every other record look late. The default is no such check.
 	NotAfter time.Time
+	// Gzip opens the decompressor of a gzip stream. The default is that of
+	// compress/gzip; a faster one does the same, as that of
+	// github.com/klauspost/compress:
+	//
+	//	func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }
+	//
+	// A decompressor that has a Close method is closed when Read is done with
+	// it, so Close may keep it for the next call of Gzip. Where gzip is inside
+	// gzip, several are open at once. What comes out counts for MaxDecompressed,
+	// whoever decompresses.
+	Gzip func(io.Reader) (io.Reader, error)
 	// Reuse makes an event's strings last no longer than the event: until the
 	// next iteration or the end of the loop, which overwrite the memory of both.
 	// That makes reading half as fast again. It is for code that keeps nothing of
@@ -113,6 +124,9 @@ func (o *ReadOptions) withDefaults() ReadOptions {
 	if d.MaxDecompressed == 0 {
 		d.MaxDecompressed = defaultMaxDecompressed
 	}
+	if d.Gzip == nil {
+		d.Gzip = gunzip
+	}
 	return d
 }
 
@@ -135,7 +149,12 @@ var gzipMagic = []byte{0x1f, 0x8b}
 
 // read decodes an input, decompressing it first if it is compressed.
 func (s *stream) read(r io.Reader, base int64, fixed bool, level int) {
-	b := bufio.NewReader(r)
+	b := readers.Get().(*bufio.Reader)
+	b.Reset(r)
+	defer func() {
+		b.Reset(nil)
+		readers.Put(b)
+	}()
 	if magic, _ := b.Peek(2); !bytes.Equal(magic, gzipMagic) {
 		w := newWindow(b, base, fixed)
 		w.reuse = s.options.Reuse
@@ -151,20 +170,37 @@ func (s *stream) read(r io.Reader, base int64, fixed bool, level int) {
 		s.fail(base, ErrTooDeep)
 		return
 	}
-	z, _ := decompressors.Get().(*gzip.Reader)
-	if z == nil {
-		z = new(gzip.Reader)
-	}
-	if err := z.Reset(b); err != nil {
+	z, err := s.options.Gzip(b)
+	if err != nil {
 		s.failInput(base, err)
 		return
 	}
 	s.read(&decompressed{z, s}, base, fixed, level+1)
-	decompressors.Put(z)
+	if c, ok := z.(io.Closer); ok {
+		c.Close() // what there was to read has been read
+	}
 }
 
-// decompressors are gzip readers that are done.
+// readers are those that inputs were read through.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 32<<10) }}
+
+// gunzip opens a decompressor of compress/gzip, which is used again.
+func gunzip(r io.Reader) (io.Reader, error) {
+	z, _ := decompressors.Get().(*decompressor)
+	if z == nil {
+		z = new(decompressor)
+	}
+	return z, z.Reset(r)
+}
+
+type decompressor struct{ gzip.Reader }
+
 var decompressors sync.Pool
+
+func (d *decompressor) Close() error {
+	decompressors.Put(d)
+	return nil
+}
 
 // errBudget stops the decompression of an input that grows beyond the limit.
 var errBudget = fmt.Errorf("%w: decompressed input", ErrTooLarge)
