@@ -149,14 +149,9 @@ var gzipMagic = []byte{0x1f, 0x8b}
 
 // read decodes an input, decompressing it first if it is compressed.
 func (s *stream) read(r io.Reader, base int64, fixed bool, level int) {
-	b := readers.Get().(*bufio.Reader)
-	b.Reset(r)
-	defer func() {
-		b.Reset(nil)
-		readers.Put(b)
-	}()
-	if magic, _ := b.Peek(2); !bytes.Equal(magic, gzipMagic) {
-		w := newWindow(b, base, fixed)
+	start := &beginning{r: r}
+	if !bytes.Equal(start.peek(), gzipMagic) {
+		w := newWindow(start, base, fixed)
 		w.reuse = s.options.Reuse
 		w.bufs, s.decoder.bufs = s.decoder.bufs, w.bufs // an input inside this one needs its own
 		w.chunk = min(max(w.chunk, cap(w.bufs.next)*8/9), maxChunk)
@@ -170,6 +165,12 @@ func (s *stream) read(r io.Reader, base int64, fixed bool, level int) {
 		s.fail(base, ErrTooDeep)
 		return
 	}
+	b := buffered.Get().(*bufio.Reader)
+	b.Reset(start)
+	defer func() {
+		b.Reset(nil)
+		buffered.Put(b)
+	}()
 	z, err := s.options.Gzip(b)
 	if err != nil {
 		s.failInput(base, err)
@@ -181,8 +182,41 @@ func (s *stream) read(r io.Reader, base int64, fixed bool, level int) {
 	}
 }
 
-// readers are those that inputs were read through.
-var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 32<<10) }}
+// A beginning reads an input of which the first bytes have been looked at.
+type beginning struct {
+	bytes  [2]byte
+	unread []byte
+	r      io.Reader
+	err    error // that came with the first bytes
+}
+
+// peek returns the first two bytes, or what there is.
+func (b *beginning) peek() []byte {
+	n := 0
+	for n < len(b.bytes) && b.err == nil {
+		var m int
+		m, b.err = b.r.Read(b.bytes[n:])
+		n += m
+	}
+	b.unread = b.bytes[:n]
+	return b.unread
+}
+
+func (b *beginning) Read(p []byte) (int, error) {
+	n := copy(p, b.unread)
+	b.unread = b.unread[n:]
+	switch {
+	case n == len(p):
+		return n, nil
+	case b.err != nil:
+		return n, b.err
+	}
+	m, err := b.r.Read(p[n:])
+	return n + m, err
+}
+
+// buffered are the readers that compressed inputs were read through.
+var buffered = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 32<<10) }}
 
 // gunzip opens a decompressor of compress/gzip, which is used again.
 func gunzip(r io.Reader) (io.Reader, error) {
