@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -127,6 +128,15 @@ func TestSameFindings(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(lines, "all.ndjson"), []byte(text.String()), 0o600))
 
+	var named []string
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if !d.IsDir() {
+			named = append(named, path)
+		}
+		return err
+	}))
+	slices.Reverse(named)
+
 	base := make(map[string]string)
 	for _, format := range []string{"text", "json", "markdown"} {
 		base[format] = scanned("-quiet", "-format", format, dir).stdout
@@ -143,6 +153,9 @@ func TestSameFindings(t *testing.T) {
 		{"with every file twice", []string{twice}},
 		{"the folder twice", []string{dir, dir}},
 		{"as one file of lines", []string{lines}},
+		{"lines spilled to disk", []string{"-memory", "1", lines}},
+		{"each file named, the last first", named},
+		{"lines beside some of the files", append(named[:len(named)/2:len(named)/2], lines)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -184,9 +197,11 @@ func TestClosedPipe(t *testing.T) {
 // that a disk that fails is an error.
 func TestDisk(t *testing.T) {
 	dir := trail(t, small(), asDelivered)
+	inNoOrder := trail(t, small(), func(n int, _ account.File) string { return fmt.Sprint(n) })
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "absent"))
-	assert.Equal(t, statusDone, scanned(dir).status)
-	c := scanned("-memory", "1", dir)
+	assert.Equal(t, statusDone, scanned("-memory", "4", dir).status, "it is read in order")
+	assert.Equal(t, statusDone, scanned(inNoOrder).status)
+	c := scanned("-memory", "4", inNoOrder)
 	assert.Equal(t, statusTrouble, c.status)
 	assert.Contains(t, c.stderr, "absent")
 	assert.Empty(t, c.stdout)
