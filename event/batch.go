@@ -19,8 +19,8 @@ type Batch struct {
 }
 
 const (
-	eventSlab = 16       // events
-	textSlab  = 16 << 10 // bytes
+	eventSlab = 32       // events
+	textSlab  = 48 << 10 // bytes
 )
 
 // Add puts a copy of the event at the end of the batch, and returns it.

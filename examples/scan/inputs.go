@@ -62,7 +62,7 @@ type job struct {
 }
 
 // maxJob is the number of inputs in a job. Most of CloudTrail's files are small.
-const maxJob = 16
+const maxJob = 8
 
 // read reads everything that the paths name, several files at once on all
 // processors. It gives sorted batches of events to add, and tells when all
@@ -382,7 +382,7 @@ func (r *reader) file(ctx context.Context, i input, j *job) bool {
 			r.batch = batches.Get().(*batch)
 		}
 		r.batch.add(e, delivered)
-		if r.batch.size >= maxBatch && !r.send(ctx, j) {
+		if r.batch.full() && !r.send(ctx, j) {
 			return false
 		}
 	}

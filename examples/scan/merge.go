@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"github.com/cloudtell/cloudtell/event"
 )
@@ -42,17 +43,26 @@ func (a entry) compare(b entry) int {
 type batch struct {
 	entries []entry // in order, once it is with a sorter
 	events  event.Batch
-	size    int // bytes, about
+	size    int // bytes of text
 }
 
-// maxBatch is the size from which a batch is full. It is as much as stays close
-// to a processor.
-const maxBatch = 256 << 10
+// A batch is full with so many events, or bytes of text: as much as an
+// event.Batch has room for at once.
+const (
+	maxEntries = 32
+	maxBytes   = 44 << 10
+)
+
+func (b *batch) full() bool { return len(b.entries) >= maxEntries || b.size >= maxBytes }
 
 func (b *batch) add(e *event.Event, delivered uint32) {
-	const fixed = 1 << 10 // an Event, an entry
 	b.entries = append(b.entries, entry{e.Time.UnixNano(), delivered, b.events.Add(e)})
-	b.size += fixed + len(e.Text)
+	b.size += len(e.Text)
+}
+
+// memory returns the bytes that the batch takes up, about.
+func (b *batch) memory() int {
+	return max(b.size, maxBytes) + maxEntries*int(unsafe.Sizeof(event.Event{})+unsafe.Sizeof(entry{}))
 }
 
 // batches are those that can be used again.
@@ -129,7 +139,7 @@ func (s *sorter) add(ctx context.Context, b *batch) error {
 		return nil
 	}
 	s.sources.push(&source{head: b.entries[0], batch: b})
-	if s.held += b.size; s.held > s.memory {
+	if s.held += b.memory(); s.held > s.memory {
 		return s.spill(ctx)
 	}
 	return nil
@@ -189,7 +199,7 @@ func (s *sorter) advance(sources *queue[*source]) error {
 			sources.fix()
 			return nil
 		}
-		s.held -= src.batch.size
+		s.held -= src.batch.memory()
 		s.spent = append(s.spent, src.batch)
 		sources.pop()
 		return nil

@@ -16,11 +16,15 @@ import (
 )
 
 // batchSize is the number of events that detection takes at once.
-const batchSize = 4096
+const batchSize = 1024
 
-// maxSpent is the number of batches of memory that detection may keep the
-// sorter from using again.
-const maxSpent = 64
+// dedup is the number of ids by which the engine knows duplicates of busy keys.
+// The sorter has dropped nearly all of them.
+const dedup = 1 << 14
+
+// maxSpent is the number of the sorter's batches that events on their way to
+// detection may keep in memory.
+const maxSpent = 256
 
 // A scanner runs one scan.
 type scanner struct {
@@ -50,7 +54,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 			return 0, err
 		}
 	}
-	engine, err := detect.NewEngine(set, learnt, &detect.EngineOptions{Shards: o.shards, Updates: true})
+	engine, err := detect.NewEngine(set, learnt, &detect.EngineOptions{Shards: o.shards, Dedup: dedup, Updates: true})
 	if err != nil {
 		return 0, err
 	}
@@ -208,13 +212,10 @@ func (s *scanner) fold(ctx context.Context, paths []string, process func([]*even
 				return err
 			}
 			if !ok {
-				if len(sorter.spent) >= maxSpent {
-					return next()
-				}
-				return nil
+				break
 			}
 			if e.delivered > 0 {
-				s.arrived[e.event.ID] = time.Unix(int64(e.delivered), 0)
+				s.arrived[strings.Clone(e.event.ID)] = time.Unix(int64(e.delivered), 0)
 			}
 			if events = append(events, e.event); len(events) == batchSize {
 				if err := next(); err != nil {
@@ -222,6 +223,13 @@ func (s *scanner) fold(ctx context.Context, paths []string, process func([]*even
 				}
 			}
 		}
+		if len(sorter.spent) > maxSpent {
+			for i, e := range events {
+				events[i] = e.Clone()
+			}
+			sorter.recycle()
+		}
+		return nil
 	}
 	add := func(b *batch) error { return sorter.add(ctx, b) }
 	if err := s.intake.read(ctx, paths, add, take); err != nil {
