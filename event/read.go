@@ -43,7 +43,7 @@ type ReadOptions struct {
 	// Reuse makes an event's strings last no longer than the event: until the
 	// next iteration or the end of the loop, which overwrite the memory of both.
 	// That makes reading half as fast again. It is for code that keeps nothing of
-	// an event but by [Event.Clone] or [strings.Clone]: what it keeps otherwise
+	// an event but by [Event.Clone], [Batch] or [strings.Clone]: what it keeps otherwise
 	// changes without a sign. A detection engine keeps strings, so it must not be
 	// given such events. By default only the event is reused, and its strings are
 	// safe to keep.
