@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -650,4 +651,42 @@ func TestCorpus(t *testing.T) {
 		require.GreaterOrEqual(t, i, 0)
 		assert.Len(t, c.findings(t)[i].EventIDs, 15)
 	})
+}
+
+// TestLag pins that records delivered within the lag come out in order, and
+// those delivered later after what has come out already.
+func TestLag(t *testing.T) {
+	files := make(map[string]string)
+	for i := range 3 * maxJob { // more than is read at once
+		at := noon.Add(time.Duration(i) * time.Hour)
+		files[at.Add(5*time.Minute).Format("1_CloudTrail_eu-west-1_20060102T1504Z_x.json")] = quarantine(fmt.Sprintf("%02d", i), at.Format(time.RFC3339))
+	}
+	last := noon.Add(3 * maxJob * time.Hour)
+	files[last.Format("1_CloudTrail_eu-west-1_20060102T1504Z_x.json")] = quarantine("late", noon.Add(90*time.Minute).Format(time.RFC3339))
+	dir := write(t, files)
+	for lag, want := range map[time.Duration]int{time.Hour: 2 * maxJob, 100 * time.Hour: 2} {
+		s := newSorter(1 << 20)
+		var ids []string
+		take := func(before int64) error {
+			for {
+				e, ok, err := s.next(before)
+				if err != nil || !ok {
+					return err
+				}
+				ids = append(ids, e.event.ID)
+			}
+		}
+		in := &intake{lag: lag}
+		require.NoError(t, in.read(t.Context(), []string{dir}, func(b *batch) error { return s.add(t.Context(), b) }, take))
+		require.NoError(t, take(allTime))
+		require.Len(t, ids, 3*maxJob+1)
+		at := slices.Index(ids, "late")
+		if lag > last.Sub(noon) {
+			assert.Equal(t, want, at)
+		} else {
+			assert.GreaterOrEqual(t, at, want)
+		}
+		rest := slices.Delete(ids, at, at+1)
+		assert.True(t, slices.IsSorted(rest))
+	}
 }
