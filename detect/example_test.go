@@ -2,6 +2,7 @@ package detect_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -130,4 +131,32 @@ func ExampleSet_Apply() {
 	// Output:
 	// 2026-01-21 first call in ap-south-1
 	// true
+}
+
+// An engine that waits for its store when that is away, and says so.
+func ExampleBackoff() {
+	backoff := &detect.Backoff{
+		Wait: func(ctx context.Context, d time.Duration) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(d):
+				return nil
+			}
+		},
+		First:  time.Millisecond,
+		Report: func(attempt int, err error) { fmt.Println("failed, attempt", attempt, err) },
+	}
+	calls := 0
+	err := detect.Retry(backoff.Retry).Do(context.Background(), func() error { // what an engine does with EngineOptions{Retry: backoff.Retry}
+		if calls++; calls < 3 {
+			return errors.New("connection refused")
+		}
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// failed, attempt 1 connection refused
+	// failed, attempt 2 connection refused
+	// <nil>
 }
