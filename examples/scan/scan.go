@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"strings"
 	"time"
@@ -50,7 +51,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 	}
 	learnt := &baseline.Memory{}
 	if o.baseline != "" {
-		if learnt, err = loadBaseline(o.baseline); err != nil {
+		if err := learnt.Restore(o.baseline); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return 0, err
 		}
 	}
@@ -140,7 +141,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		if err := keepIncidents(ctx, joiner, learnt, joined); err != nil {
 			return 0, err
 		}
-		if err := saveBaseline(o.baseline, learnt); err != nil {
+		if err := learnt.Snapshot(o.baseline); err != nil {
 			return 0, err
 		}
 	}
