@@ -9,7 +9,9 @@ require (
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.15
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.8
 	github.com/cloudtell/cloudtell v0.0.0
+	github.com/cloudtell/cloudtell/baseline/valkeystore v0.0.0
 	github.com/stretchr/testify v1.12.1
+	github.com/valkey-io/valkey-go v1.0.79
 )
 
 require (
@@ -28,6 +30,10 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/sts v1.51.8 // indirect
 	github.com/aws/smithy-go v1.28.8 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/sys v0.47.0 // indirect
 )
 
-replace github.com/cloudtell/cloudtell => ../..
+replace (
+	github.com/cloudtell/cloudtell => ../..
+	github.com/cloudtell/cloudtell/baseline/valkeystore => ../../baseline/valkeystore
+)

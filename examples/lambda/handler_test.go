@@ -10,12 +10,15 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -316,10 +319,10 @@ func TestTrail(t *testing.T) {
 func TestStart(t *testing.T) {
 	t.Setenv("AWS_REGION", "eu-west-1")
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	t.Setenv("CLOUDTELL_STATE", "")
+	t.Setenv("CLOUDTELL_VALKEY", "")
 	_, err := start(t.Context())
-	require.ErrorContains(t, err, "CLOUDTELL_STATE")
-	t.Setenv("CLOUDTELL_STATE", t.TempDir())
+	require.ErrorContains(t, err, "CLOUDTELL_VALKEY")
+	t.Setenv("CLOUDTELL_VALKEY", startValkey(t))
 	h, err := start(t.Context())
 	require.NoError(t, err)
 	_, err = h.Invoke(t.Context(), []byte(`[]`))
@@ -328,4 +331,36 @@ func TestStart(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, printTo(&out)(t.Context(), []detect.Finding{{ID: "1"}, {ID: "2"}}))
 	assert.Equal(t, 2, strings.Count(out.String(), "\n"))
+}
+
+// startValkey starts a server for the test and returns its URL.
+func startValkey(t *testing.T) string {
+	program, err := exec.LookPath("valkey-server")
+	if err != nil {
+		program, err = exec.LookPath("redis-server")
+	}
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal("neither valkey-server nor redis-server is installed")
+	} else if err != nil {
+		t.Skip("neither valkey-server nor redis-server is installed")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := l.Addr().String()
+	require.NoError(t, l.Close())
+	_, port, _ := net.SplitHostPort(address)
+	server := exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir(), "--save", "")
+	require.NoError(t, server.Start())
+	t.Cleanup(func() {
+		server.Process.Kill()
+		server.Wait()
+	})
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond, "the server does not answer")
+	return "redis://" + address
 }

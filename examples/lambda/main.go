@@ -3,17 +3,16 @@
 // log files in S3, which it fetches. Findings go to the function's log as lines of
 // JSON.
 //
-// What is learnt is in the folder that CLOUDTELL_STATE names, on an EFS file system
-// that is mounted into the function. That store is for one process at a time:
-// reserve a concurrency of 1. With a store that is for many, such as a database,
-// put it in place of the folder and let Lambda run as many as it likes.
+// What is learnt is in the Valkey or Redis (ElastiCache, MemoryDB) that
+// CLOUDTELL_VALKEY names: rediss://host:6379. Any [baseline.Store] that is for
+// many processes will do in its place.
 package main
 
 import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"io"
 	"log"
 	"os"
@@ -21,9 +20,10 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/valkey-io/valkey-go"
 
+	"github.com/cloudtell/cloudtell/baseline/valkeystore"
 	"github.com/cloudtell/cloudtell/detect"
-	"github.com/cloudtell/cloudtell/examples/customstore"
 	"github.com/cloudtell/cloudtell/techniques"
 )
 
@@ -37,11 +37,11 @@ func main() {
 
 // start makes the handler that all invocations of a process share.
 func start(ctx context.Context) (*handler, error) {
-	state := os.Getenv("CLOUDTELL_STATE")
-	if state == "" {
-		return nil, errors.New("CLOUDTELL_STATE names no folder")
+	server, err := valkey.ParseURL(os.Getenv("CLOUDTELL_VALKEY"))
+	if err != nil {
+		return nil, fmt.Errorf("CLOUDTELL_VALKEY: %w", err)
 	}
-	store, err := customstore.Open(state)
+	store, err := valkeystore.Open(ctx, server, nil)
 	if err != nil {
 		return nil, err
 	}
