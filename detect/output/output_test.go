@@ -294,7 +294,9 @@ func TestBatches(t *testing.T) {
 		body, err := json.Marshal(b)
 		require.NoError(t, err)
 		assert.LessOrEqual(t, len(body), 6_000_000)
-		var request struct{ Findings []struct{ Id, AwsAccountId string } }
+		var request struct {
+			Findings []struct{ Id, AwsAccountId string }
+		}
 		require.NoError(t, json.Unmarshal(body, &request))
 		for _, f := range request.Findings {
 			assert.Equal(t, b.AccountID, f.AwsAccountId)

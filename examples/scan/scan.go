@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -35,6 +36,14 @@ type scanner struct {
 
 // scan does what the options say. Its error is one that ended the scan.
 func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Writer) (status int, err error) {
+	if o.output != "" {
+		f, err := os.Create(o.output)
+		if err != nil {
+			return 0, err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		stdout = f
+	}
 	set, err := o.newSet()
 	if err != nil {
 		return 0, err
@@ -55,7 +64,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		// look late.
 		options: event.ReadOptions{NotAfter: time.Now().Add(time.Hour)},
 	}}
-	if o.coverage || o.navigator != "" {
+	if o.coverage || o.navigator != "" || o.format == "html" {
 		if s.intake.watch, err = coverage.New(set.Infos()); err != nil {
 			return 0, err
 		}
@@ -64,7 +73,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		s.rules = append(s.rules, info.Name)
 	}
 	stop := func() {}
-	if !o.quiet && isTerminal(stderr) && !(o.format == "json" && isTerminal(stdout)) {
+	if !o.quiet && isTerminal(stderr) && !(o.forMachines() && isTerminal(stdout)) {
 		stop = s.intake.progress.show(stderr)
 		defer stop()
 	}
@@ -109,9 +118,13 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 	stop()
 	r.unread = s.intake.reading.unread()
 	r.suppressed = engine.Stats().Suppressed
+	if s.intake.watch != nil {
+		r.coverage = s.intake.watch.Report()
+	}
 	if err := r.close(); err != nil {
 		return 0, err
 	}
+	s.problem(errors.Join(r.unwritten...))
 	if err := s.reportCoverage(r, stdout); err != nil {
 		return 0, err
 	}
@@ -139,19 +152,15 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 
 // reportCoverage prints and writes what the options ask for.
 func (s *scanner) reportCoverage(r *report, stdout io.Writer) error {
-	if s.intake.watch == nil {
-		return nil
-	}
-	c := s.intake.watch.Report()
 	if s.options.navigator != "" {
-		if err := writeNavigator(s.options.navigator, c, r.byTechnique); err != nil {
+		if err := writeNavigator(s.options.navigator, r.coverage, r.byTechnique); err != nil {
 			return err
 		}
 	}
-	if !s.options.coverage {
+	if !s.options.coverage || s.options.format == "html" { // the page has it
 		return nil
 	}
-	return printCoverage(stdout, s.options.format, c)
+	return printCoverage(stdout, s.options.format, r.coverage)
 }
 
 // timed tells the coverage how late findings came: with the delivery of the
@@ -247,7 +256,7 @@ func (s *scanner) conclude(r *report, w io.Writer) int {
 		}
 	}
 	if !s.options.quiet {
-		if s.options.format == "json" {
+		if s.options.forMachines() || s.options.output != "" {
 			fmt.Fprintf(w, "%s; %s\n", r.headline(), r.scope())
 		}
 		fmt.Fprintf(w, "read %s from %s: %s evaluated, %s duplicate, %s late, %s rejected\n",
