@@ -1,6 +1,7 @@
 package output
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -62,10 +63,10 @@ func technique(f *detect.Finding) string {
 	if name := f.Technique.Name(); name != "" {
 		s += " " + name
 	}
-	if tactic := f.Tactic.Name(); tactic != "" {
-		return s + " (" + tactic + ")"
+	if tactic := cmp.Or(f.Tactic.Name(), escape(string(f.Tactic))); tactic != "" {
+		s += " (" + tactic + ")"
 	}
-	return s + labelled(" ", escape(string(f.Tactic)))
+	return strings.TrimSpace(s)
 }
 
 // maxText is the number of characters of one text that people are shown.

@@ -30,6 +30,8 @@ type intake struct {
 
 	watch *coverage.Coverage // what the logs let the rules see; nil if nobody asks
 
+	foreign foreign // findings among the records
+
 	mu      sync.Mutex
 	reading reading
 }
@@ -243,6 +245,13 @@ func (in *intake) readFile(ctx context.Context, name string, w *writer, watch *c
 	var f fileReading
 	delivered := deliveryTime(name)
 	for e, err := range event.Read(text, &in.options) {
+		if errors.Is(err, event.ErrGuardDuty) {
+			if err = in.foreign.add(err); err == nil {
+				f.records++
+				in.progress.records.Add(1)
+				continue
+			}
+		}
 		if err != nil {
 			f.fault(err)
 			continue

@@ -326,11 +326,10 @@ func technique(f *detect.Finding) string {
 	if name := f.Technique.Name(); name != "" {
 		s += " " + name
 	}
-	tactic := f.Tactic.Name()
-	if tactic == "" {
-		tactic = string(f.Tactic)
+	if tactic := cmp.Or(f.Tactic.Name(), string(f.Tactic)); tactic != "" {
+		s += " (" + tactic + ")"
 	}
-	return s + " (" + tactic + ")"
+	return strings.TrimSpace(s)
 }
 
 func someIDs(ids []string) string {

@@ -145,7 +145,9 @@ func (r *report) count(f *detect.Finding) {
 	r.reported[f.ID] = struct{}{}
 	r.bySeverity[f.Severity]++
 	r.byRule[f.Rule]++
-	r.byTechnique[f.Technique]++
+	if f.Technique != "" {
+		r.byTechnique[f.Technique]++
+	}
 	if parent := f.Technique.Parent(); parent != f.Technique {
 		r.byTechnique[parent]++
 	}
@@ -157,7 +159,9 @@ func (r *report) count(f *detect.Finding) {
 	}
 	t.findings++
 	t.worst = max(t.worst, f.Severity)
-	t.techniques[f.Technique.Parent()] = true
+	if f.Technique != "" {
+		t.techniques[f.Technique.Parent()] = true
+	}
 }
 
 // fails makes the scan fail if -fail-on says so of the severity of a finding or

@@ -116,6 +116,11 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		return 0, err
 	}
 	stop()
+	if o.rules == nil { // otherwise these rules' findings only
+		if err := r.add(s.intake.foreign.list()); err != nil {
+			return 0, err
+		}
+	}
 	r.unread = s.intake.reading.unread()
 	r.suppressed = engine.Stats().Suppressed
 	if s.intake.watch != nil {
@@ -276,7 +281,7 @@ func (s *scanner) conclude(r *report, w io.Writer) int {
 		fmt.Fprintf(w, "-explain: no event with the id %s was scanned\n", clean(s.options.explain))
 	}
 
-	nothing := r.events == 0 && (c.files == s.history || c.unreadable.total > 0)
+	nothing := r.events == 0 && r.findings == 0 && (c.files == s.history || c.unreadable.total > 0)
 	if nothing {
 		fmt.Fprintln(w, "no log was read")
 	}
