@@ -52,7 +52,7 @@ var (
 )
 
 var pages = template.Must(template.New("report").Funcs(template.FuncMap{
-	"show": show, "moment": moment, "day": day, "name": detect.Technique.Name, "count": count,
+	"show": show, "moment": moment, "day": day, "digits": digits, "name": detect.Technique.Name, "count": count,
 }).Parse(page))
 
 // policy allows the page's own style and script, known by their hashes, and an

@@ -16,8 +16,14 @@
 		target.scrollIntoView();
 	};
 	addEventListener("hashchange", arrive);
+	// On paper nothing can be opened: what matters most is printed open.
+	let opened = [];
 	addEventListener("beforeprint", () => {
-		for (const d of document.querySelectorAll("details")) if (!d.hidden) d.open = true;
+		opened = [...document.querySelectorAll(".incident, .rule, .finding.s-critical, .finding.s-high, #coverage details")].filter((d) => !d.open && !d.hidden);
+		for (const d of opened) d.open = true;
+	});
+	addEventListener("afterprint", () => {
+		for (const d of opened) d.open = false;
 	});
 	if (!form) return arrive();
 

@@ -277,3 +277,12 @@ func count(n int, thing string) string {
 	}
 	return strconv.Itoa(n) + " " + thing
 }
+
+// digits writes a number with its thousands apart.
+func digits(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
