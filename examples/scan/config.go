@@ -44,10 +44,10 @@ type options struct {
 const usage = `Usage: scan [flags] PATH...
 
 Scan reads CloudTrail logs and S3 server access logs, learns what is normal for
-each principal, and prints what it finds. Findings of GuardDuty among them join
-the incidents. A PATH is a file, a folder, which is
-searched for logs at any depth, or "-", which is standard input. Logs may be
-compressed with gzip and in any order; files that hold no log are passed over.
+each principal, and prints what it finds. Findings of GuardDuty among the logs
+join the incidents. A PATH is a file, a folder, which is searched for logs at any
+depth, or "-", which is standard input. Logs may be compressed with gzip and in
+any order; files that hold no log are passed over.
 
 The exit status is 0 when the scan is done, 1 when it is done and -fail-on says
 so, 2 for bad use, for input that could not be read, or an interruption.

@@ -134,5 +134,6 @@ func TestGuardDuty(t *testing.T) {
 	}
 	assert.True(t, joined, "the two findings about %s are one incident", about.Principal)
 
-	assert.NotContains(t, scanned("-quiet", "-format", "json", "-rules", about.Rule, quickstart, dir).stdout, "theirs")
+	assert.NotContains(t, scanned("-quiet", "-format", "json", "-warm", dir, quickstart).stdout, `"id":"theirs"`, "it is learnt from only")
+	assert.NotContains(t, scanned("-quiet", "-format", "json", "-rules", about.Rule, quickstart, dir).stdout, `"id":"theirs"`)
 }

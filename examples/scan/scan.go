@@ -37,12 +37,12 @@ type scanner struct {
 // scan does what the options say. Its error is one that ended the scan.
 func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Writer) (status int, err error) {
 	if o.output != "" {
-		f, err := os.Create(o.output)
-		if err != nil {
-			return 0, err
+		file, createErr := os.Create(o.output)
+		if createErr != nil {
+			return 0, createErr
 		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		stdout = f
+		defer func() { err = errors.Join(err, file.Close()) }()
+		stdout = file
 	}
 	set, err := o.newSet()
 	if err != nil {
@@ -86,6 +86,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		return 0, err
 	}
 	s.history = s.intake.reading.files
+	s.intake.foreign.findings = nil // of what is only learnt from, nothing is reported
 	s.judge(ctx, o.verdicts)
 	joiner, joined, err := newJoiner(ctx, o, learnt)
 	if err != nil {
