@@ -111,8 +111,8 @@ func (w Window) knows(hash uint64) bool {
 // last 32 bytes.
 func (w Window) Values() []string {
 	var list []string
-	for _, it := range w.items() {
-		list = append(list, it.label.String())
+	for _, i := range w.order() {
+		list = append(list, w.cell.sightings[i].label.String())
 	}
 	return list
 }
@@ -121,39 +121,43 @@ func (w Window) Values() []string {
 // oldest first.
 func (w Window) EventIDs() []string {
 	var ids []string
-	for _, it := range w.items() {
-		if id := it.id.String(); id != "" && !slices.Contains(ids, id) {
-			ids = append(ids, id)
+	order := w.order()
+	for n, i := range order {
+		s := &w.cell.sightings[i]
+		known := s.id.length == 0
+		for k := n - 1; k >= 0 && !known && w.cell.sightings[order[k]].millis == s.millis; k-- {
+			known = w.cell.sightings[order[k]].id == s.id // an event has one time
+		}
+		if !known {
+			ids = append(ids, s.id.String())
 		}
 	}
 	return ids
 }
 
-func (w Window) items() []item {
+// order returns the places of the window's items, oldest first.
+func (w Window) order() []int {
 	if w.cell == nil {
 		return nil
 	}
-	var items []item
+	order := make([]int, 0, w.Count)
 	for i, word := range w.in {
 		for ; word != 0; word &= word - 1 {
-			at := 64*i + bits.TrailingZeros64(word)
-			items = append(items, item{w.cell.hashes[at], w.cell.sightings[at]})
+			order = append(order, 64*i+bits.TrailingZeros64(word))
 		}
 	}
-	slices.SortFunc(items, func(a, b item) int {
-		return cmp.Or(cmp.Compare(a.millis, b.millis), bytes.Compare(a.label.bytes[:], b.label.bytes[:]), cmp.Compare(a.hash, b.hash))
+	slices.SortFunc(order, func(i, j int) int {
+		a, b := &w.cell.sightings[i], &w.cell.sightings[j]
+		if a.millis != b.millis {
+			return cmp.Compare(a.millis, b.millis)
+		}
+		return cmp.Or(bytes.Compare(a.label.bytes[:], b.label.bytes[:]), cmp.Compare(w.cell.hashes[i], w.cell.hashes[j]))
 	})
-	return items
+	return order
 }
 
 // maxItems is the most values that a distinctCell may have.
 const maxItems = 512
-
-// An item is one value of a window.
-type item struct {
-	hash uint64
-	sighting
-}
 
 // A sighting is when and in which event a value was seen last.
 type sighting struct {

@@ -363,6 +363,11 @@ func (c *firstSeenCell) find(h uint64) (i int, found bool) {
 	return low, low < len(c.entries) && c.entries[low].hash == h
 }
 
+func (c *firstSeenCell) has(h uint64) bool {
+	_, found := c.find(h)
+	return found
+}
+
 func (c *firstSeenCell) answer(v *View) Novelty {
 	n := v.noted(c.note)
 	if n.answered != v.serial {

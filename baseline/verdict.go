@@ -61,7 +61,7 @@ type Unusual struct {
 // unusual lists the values of the event in view, if the feature takes such
 // events in, and of windows around it, that the feature remembers but does not
 // know as normal.
-func (f *Of[A]) unusual(v Viewer, windows []Window) []Unusual {
+func (f *Of[A]) unusual(v Viewer, windows []orderedWindow) []Unusual {
 	n, ok := any(f.In(v)).(Novelty)
 	if !ok || n.cell == nil {
 		return nil
@@ -80,13 +80,19 @@ func (f *Of[A]) unusual(v Viewer, windows []Window) []Unusual {
 		}
 	}
 	for _, w := range windows {
-		for _, it := range w.items() {
-			if _, found := n.cell.find(it.hash); found {
-				add(it.hash, &it.label)
+		for _, i := range w.order {
+			if hash := w.cell.hashes[i]; n.cell.has(hash) {
+				add(hash, &w.cell.sightings[i].label)
 			}
 		}
 	}
 	return list
+}
+
+// An orderedWindow is a window with the places of its items, oldest first.
+type orderedWindow struct {
+	Window
+	order []int
 }
 
 // window returns the feature's answer if it is a window.
@@ -100,18 +106,18 @@ func (f *Of[A]) window(v Viewer) (Window, bool) {
 // normal, of the event itself and of the windows that its [Distinct] features
 // see around it. What a feature does not take in ([Of.On]) is not unusual to it.
 func UnusualIn(v Viewer, features []Feature) []Unusual {
-	var windows []Window
+	var windows []orderedWindow
 	for _, f := range features {
 		if f, ok := f.(interface{ window(Viewer) (Window, bool) }); ok {
 			if w, ok := f.window(v); ok {
-				windows = append(windows, w)
+				windows = append(windows, orderedWindow{w, w.order()})
 			}
 		}
 	}
 	var list []Unusual
 	for _, f := range features {
 		if f, ok := f.(interface {
-			unusual(Viewer, []Window) []Unusual
+			unusual(Viewer, []orderedWindow) []Unusual
 		}); ok {
 			list = append(list, f.unusual(v, windows)...)
 		}
