@@ -2,7 +2,9 @@ package detect_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -130,4 +132,134 @@ func ExampleSet_Apply() {
 	// Output:
 	// 2026-01-21 first call in ap-south-1
 	// true
+}
+
+// succeeded is a condition that the event alone decides. Rules share it by
+// pointer, and those that it rules out are not run.
+var succeeded = &detect.Condition{
+	Text: "the call succeeded",
+	Is:   func(e *event.Event) bool { return e.Succeeded() },
+}
+
+func ExampleCondition() {
+	engine := engineOf(detect.New(detect.Info{
+		Name: "instance-list", Doc: "A principal lists instances.", Technique: "T1580", Tactic: detect.Discovery, Severity: detect.Low,
+		Events: []string{"ec2:DescribeInstances"}, Conditions: []*detect.Condition{succeeded},
+	}, func(p *detect.Pass) {
+		p.Report("", "listed instances")
+	}))
+	findings, _ := engine.Process(context.Background(), []*event.Event{call(1, "eu-west-1")})
+	for _, f := range findings {
+		fmt.Println(f.Title, f.Checks)
+	}
+	// Output: listed instances [the call succeeded: yes]
+}
+
+// Warm learns from history. What it holds is not reported.
+func ExampleEngine_Warm() {
+	ctx, engine := context.Background(), engineOf(newRegion)
+	var history []*event.Event
+	for day := 1; day <= 20; day++ {
+		history = append(history, call(day, "eu-west-1"))
+	}
+	if err := engine.Warm(ctx, history); err != nil {
+		fmt.Println(err)
+	}
+	findings, _ := engine.Process(ctx, []*event.Event{call(21, "ap-south-1")})
+	stats := engine.Stats()
+	fmt.Println(len(findings), "finding;", stats.Events, "events, of which", stats.Evaluated, "evaluated")
+	// Output: 1 finding; 21 events, of which 21 evaluated
+}
+
+// What is known and accepted is suppressed for a while, and counted all the
+// same.
+func ExampleNewSet_suppressions() {
+	set, err := detect.NewSet([]detect.Detector{newRegion}, &detect.SetOptions{Suppressions: []detect.Suppression{{
+		Rule: "new-region", Subject: "ap-*", Reason: "moving to Asia, TICKET-1", Expires: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+	}}})
+	if err != nil {
+		panic(err)
+	}
+	engine, err := detect.NewEngine(set, nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	for day := 1; day <= 21; day++ {
+		region := "eu-west-1"
+		if day == 21 {
+			region = "ap-south-1"
+		}
+		findings, _ := engine.Process(context.Background(), []*event.Event{call(day, region)})
+		for _, f := range findings {
+			fmt.Println(f.Title)
+		}
+	}
+	fmt.Println("suppressed:", engine.Stats().Suppressed)
+	// Output: suppressed: map[new-region:1]
+}
+
+// flaky is a store that is away at first.
+type flaky struct {
+	baseline.Memory
+	failures int
+}
+
+func (f *flaky) Load(ctx context.Context, keys []string) ([]baseline.Record, error) {
+	if f.failures > 0 {
+		f.failures--
+		return nil, errors.New("connection refused")
+	}
+	return f.Memory.Load(ctx, keys)
+}
+
+// An engine that waits for its store, doubling the time between attempts. It
+// reports each failure, so that waiting does not go unseen.
+func ExampleBackoff() {
+	set, err := detect.NewSet([]detect.Detector{newRegion}, nil)
+	if err != nil {
+		panic(err)
+	}
+	engine, err := detect.NewEngine(set, &flaky{failures: 2}, &detect.EngineOptions{
+		Retry: detect.Backoff(5, time.Millisecond, time.Second, func(attempt int, err error) {
+			fmt.Println("attempt", attempt, "failed:", err)
+		}),
+	})
+	if err != nil {
+		panic(err)
+	}
+	_, err = engine.Process(context.Background(), []*event.Event{call(1, "eu-west-1")})
+	fmt.Println(err, engine.Stats().Evaluated)
+	// Output:
+	// attempt 1 failed: connection refused
+	// attempt 2 failed: connection refused
+	// <nil> 1
+}
+
+// A Retry of one's own gives up on errors that waiting does not mend.
+func ExampleRetry_Do() {
+	denied := errors.New("access denied")
+	retry := detect.Retry(func(ctx context.Context, attempt int, err error) error {
+		if errors.Is(err, denied) || attempt == 3 {
+			return fmt.Errorf("given up after %d: %w", attempt, err)
+		}
+		return nil
+	})
+	err := retry.Do(context.Background(), func() error { return denied })
+	fmt.Println(err)
+	// Output: given up after 1: access denied
+}
+
+func ExampleFinding_Nearest() {
+	engine := engineOf(detect.New(detect.Info{
+		Name: "long-names", Doc: "A region has a long name.", Technique: "T1580", Tactic: detect.Discovery, Severity: detect.Low,
+		Threshold: detect.Threshold{Of: "letters in the region's name", Value: 9, Min: 1, Max: 100},
+	}, func(p *detect.Pass) {
+		if p.Reaches(len(strings.ReplaceAll(p.Event.Region, "-", ""))) {
+			p.Report("", "many letters")
+		}
+	}))
+	findings, _ := engine.Process(context.Background(), []*event.Event{call(1, "ap-southeast-3")})
+	nearest, ok := findings[0].Nearest()
+	fmt.Println(nearest, ok)
+	// Output: letters in the region's name: 12 of at least 9 true
 }
