@@ -60,15 +60,15 @@ func TestCommands(t *testing.T) {
 			if !b.isCommands() {
 				continue
 			}
-			t.Run(file+":"+strconv.Itoa(b.line), func(t *testing.T) {
-				script := []string{"set -ex"}
-				for _, c := range b.commands() {
-					if i := slices.IndexFunc(exceptions, func(x exception) bool { return x.command == c }); i >= 0 {
-						excused[c] = true
-						c = exceptions[i].instead
-					}
-					script = append(script, c)
+			script := []string{"set -ex"}
+			for _, c := range b.commands() {
+				if i := slices.IndexFunc(exceptions, func(x exception) bool { return x.command == c }); i >= 0 {
+					excused[c] = true
+					c = exceptions[i].instead
 				}
+				script = append(script, c)
+			}
+			t.Run(file+":"+strconv.Itoa(b.line), func(t *testing.T) {
 				cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.Join(script, "\n"))
 				cmd.Dir, cmd.Env = filepath.Join(there, b.dir()), env
 				var trace strings.Builder
