@@ -263,3 +263,29 @@ func ExampleFinding_Nearest() {
 	fmt.Println(nearest, ok)
 	// Output: letters in the region's name: 12 of at least 9 true
 }
+
+// byAddress is a scope of one's own: what is remembered is kept by source
+// address, whoever calls from there.
+var byAddress = &detect.Scope{Name: "address", Key: func(e *event.Event) string { return e.SourceAddress }}
+
+func ExampleScope() {
+	callers := baseline.Distinct("caller", func(e *event.Event) string { return e.Principal.Key }, 10, time.Hour)
+	engine := engineOf(detect.New(detect.Info{
+		Name: "many-callers", Doc: "Several principals call from one address.", Technique: "T1078.004", Tactic: detect.InitialAccess,
+		Severity: detect.Low, Scope: byAddress, Uses: []baseline.Feature{callers},
+	}, func(p *detect.Pass) {
+		if p.AtLeast("principals within an hour", callers.In(p).Count, 2) {
+			p.Report("", "several principals")
+		}
+	}))
+	alice := call(1, "eu-west-1")
+	bob, err := event.Parse(strings.NewReplacer("alice", "bob", "id-1", "id-2").Replace(alice.Text))
+	if err != nil {
+		panic(err)
+	}
+	findings, _ := engine.Process(context.Background(), []*event.Event{alice, bob})
+	for _, f := range findings {
+		fmt.Println(f.Title, "at", f.Key, f.Checks)
+	}
+	// Output: several principals at 198.51.100.7 [principals within an hour: 2 of at least 2]
+}

@@ -36,8 +36,8 @@ func TestStopAndGoOn(t *testing.T) {
 	// Paths are taken one after the other: days apart, the regions of one have
 	// to be given together.
 	before, after := t.TempDir(), t.TempDir()
-	link(t, before, first)
-	link(t, after, second)
+	gather(t, before, first)
+	gather(t, after, second)
 	stopped := play(t, state, "", before)
 	stopped = append(stopped, play(t, state, "", after)...)
 	assert.Equal(t, findings(through), findings(stopped))
@@ -72,7 +72,8 @@ func findings(lines []string) []string {
 	return all
 }
 
-func link(t *testing.T, dir string, folders []string) {
+// gather copies folders into one.
+func gather(t *testing.T, dir string, folders []string) {
 	t.Helper()
 	for i, folder := range folders {
 		full, err := filepath.Abs(folder)
