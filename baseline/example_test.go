@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -264,6 +266,27 @@ func ExampleMemory() {
 	// <nil>
 	// to load again: [alice]
 	// alice, version 1: first
+}
+
+// What a process remembers outlives it in a file, which is replaced as a whole.
+func ExampleMemory_Snapshot() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx, file := context.Background(), filepath.Join(dir, "baselines")
+
+	store := new(baseline.Memory)
+	fmt.Println(store.Save(ctx, []baseline.Record{{Key: "alice", Data: []byte("what is normal")}}))
+	fmt.Println(store.Snapshot(file))
+
+	restarted := new(baseline.Memory)
+	fmt.Println(restarted.Restore(file), restarted.Len())
+	// Output:
+	// <nil>
+	// <nil>
+	// <nil> 1
 }
 
 // Many profiles may share the place where one goroutine works out answers.

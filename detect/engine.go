@@ -36,7 +36,7 @@ type EngineOptions struct {
 	Updates bool
 	// Retry is asked when the store fails, but for conflicts. A batch waits as
 	// long as it does. The default gives up at once: see [Engine.Process] for
-	// what that means. [Backoff] makes one.
+	// what that means. [Backoff] has one.
 	Retry Retry
 }
 

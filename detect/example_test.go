@@ -198,43 +198,6 @@ func ExampleNewSet_suppressions() {
 	// Output: suppressed: map[new-region:1]
 }
 
-// flaky is a store that is away at first.
-type flaky struct {
-	baseline.Memory
-	failures int
-}
-
-func (f *flaky) Load(ctx context.Context, keys []string) ([]baseline.Record, error) {
-	if f.failures > 0 {
-		f.failures--
-		return nil, errors.New("connection refused")
-	}
-	return f.Memory.Load(ctx, keys)
-}
-
-// An engine that waits for its store, doubling the time between attempts. It
-// reports each failure, so that waiting does not go unseen.
-func ExampleBackoff() {
-	set, err := detect.NewSet([]detect.Detector{newRegion}, nil)
-	if err != nil {
-		panic(err)
-	}
-	engine, err := detect.NewEngine(set, &flaky{failures: 2}, &detect.EngineOptions{
-		Retry: detect.Backoff(5, time.Millisecond, time.Second, func(attempt int, err error) {
-			fmt.Println("attempt", attempt, "failed:", err)
-		}),
-	})
-	if err != nil {
-		panic(err)
-	}
-	_, err = engine.Process(context.Background(), []*event.Event{call(1, "eu-west-1")})
-	fmt.Println(err, engine.Stats().Evaluated)
-	// Output:
-	// attempt 1 failed: connection refused
-	// attempt 2 failed: connection refused
-	// <nil> 1
-}
-
 // A Retry of one's own gives up on errors that waiting does not mend.
 func ExampleRetry_Do() {
 	denied := errors.New("access denied")
@@ -288,4 +251,32 @@ func ExampleScope() {
 		fmt.Println(f.Title, "at", f.Key, f.Checks)
 	}
 	// Output: several principals at 198.51.100.7 [principals within an hour: 2 of at least 2]
+}
+
+// An engine that waits for its store when that is away, and says so.
+func ExampleBackoff() {
+	backoff := &detect.Backoff{
+		Wait: func(ctx context.Context, d time.Duration) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(d):
+				return nil
+			}
+		},
+		First:  time.Millisecond,
+		Report: func(attempt int, err error) { fmt.Println("failed, attempt", attempt, err) },
+	}
+	calls := 0
+	err := detect.Retry(backoff.Retry).Do(context.Background(), func() error { // what an engine does with EngineOptions{Retry: backoff.Retry}
+		if calls++; calls < 3 {
+			return errors.New("connection refused")
+		}
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// failed, attempt 1 connection refused
+	// failed, attempt 2 connection refused
+	// <nil>
 }

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -30,34 +31,45 @@ func (r Retry) Do(ctx context.Context, f func() error) error {
 	}
 }
 
-// Backoff returns a [Retry] that waits first after the first failure, twice as
-// long after each further one, and at most for most; each wait is shortened by
-// up to half at random, so that many who wait for one server do not come back
-// at once. After attempts failures of a call it gives up; 0 means that only the
-// end of the context ends it. report, unless it is nil, is told every error.
-func Backoff(attempts int, first, most time.Duration, report func(attempt int, err error)) Retry {
-	return func(ctx context.Context, attempt int, err error) error {
-		if report != nil {
-			report(attempt, err)
-		}
-		if attempts > 0 && attempt >= attempts {
-			return err
-		}
-		wait := first
-		for i := 1; i < attempt && wait < most; i++ {
-			wait *= 2
-		}
-		wait = min(wait, most)
-		if half := int64(wait / 2); half > 0 {
-			wait -= time.Duration(rand.Int64N(half))
-		}
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		select {
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-timer.C:
-			return nil
-		}
+// A Backoff is a [Retry] that waits longer and longer: EngineOptions{Retry:
+// backoff.Retry}. It must not change once it is in use.
+type Backoff struct {
+	// Wait waits for as long as it is told, and returns the context's error if
+	// that ends first. The package has no clock, so it is the caller's: a select
+	// of a timer and ctx.Done, as in the example. Nil does not wait.
+	Wait func(ctx context.Context, d time.Duration) error
+	// First is the first wait. Each further one is twice as long, up to Most;
+	// all are shortened by up to half at random, so that many who wait for one
+	// server do not come back at once. The defaults are 100 ms and 10 s.
+	First, Most time.Duration
+	// Attempts is how often a call may fail. The default is 10; a negative
+	// number means that only the end of the context ends it.
+	Attempts int
+	// Report is told every failure, if it is not nil.
+	Report func(attempt int, err error)
+}
+
+// Retry is a [Retry].
+func (b *Backoff) Retry(ctx context.Context, attempt int, err error) error {
+	if b.Report != nil {
+		b.Report(attempt, err)
 	}
+	if most := cmp.Or(b.Attempts, 10); most > 0 && attempt >= most {
+		return err
+	}
+	if b.Wait == nil {
+		return nil
+	}
+	wait, most := cmp.Or(b.First, 100*time.Millisecond), cmp.Or(b.Most, 10*time.Second)
+	for i := 1; i < attempt && wait < most; i++ {
+		wait *= 2
+	}
+	wait = min(wait, most)
+	if half := int64(wait / 2); half > 0 {
+		wait -= time.Duration(rand.Int64N(half))
+	}
+	if ended := b.Wait(ctx, wait); ended != nil {
+		return errors.Join(err, ended)
+	}
+	return nil
 }

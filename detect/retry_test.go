@@ -2,7 +2,6 @@ package detect_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -75,7 +74,7 @@ func TestConflictIsNotRetried(t *testing.T) {
 // Who gives up gets the error, and the events come back.
 func TestRetryGivesUp(t *testing.T) {
 	store := faultyStore{loadErr: errDown}
-	en := newEngine(t, newSet(t, echo(info("echo"))), &store, &detect.EngineOptions{Retry: detect.Backoff(2, time.Millisecond, time.Second, nil)})
+	en := newEngine(t, newSet(t, echo(info("echo"))), &store, &detect.EngineOptions{Retry: (&detect.Backoff{Attempts: 2}).Retry})
 	e := newEvent(1, on(1, "10:00:00"), "alice", "a")
 	_, err := en.Process(context.Background(), []*event.Event{e})
 	require.ErrorIs(t, err, errDown)
@@ -97,17 +96,27 @@ func TestBackoff(t *testing.T) {
 	assert.ErrorIs(t, detect.Retry(nil).Do(ctx, fails(1)), errDown, "a nil retry gives up at once")
 
 	var attempts []int
-	report := func(attempt int, err error) {
-		attempts = append(attempts, attempt)
-		assert.ErrorIs(t, err, errDown)
+	var waits []time.Duration
+	b := detect.Backoff{
+		First: time.Second, Most: 3 * time.Second, Attempts: 6,
+		Wait:   func(_ context.Context, d time.Duration) error { waits = append(waits, d); return nil },
+		Report: func(attempt int, err error) { attempts = append(attempts, attempt); assert.ErrorIs(t, err, errDown) },
 	}
-	assert.NoError(t, detect.Backoff(4, time.Microsecond, time.Millisecond, report).Do(ctx, fails(3)))
-	assert.Equal(t, []int{1, 2, 3}, attempts)
-	assert.ErrorIs(t, detect.Backoff(3, time.Microsecond, time.Millisecond, nil).Do(ctx, fails(3)), errDown)
-	assert.NoError(t, detect.Backoff(0, 0, 0, nil).Do(ctx, fails(100)), "without end, and without waiting")
+	assert.NoError(t, detect.Retry(b.Retry).Do(ctx, fails(5)))
+	assert.Equal(t, []int{1, 2, 3, 4, 5}, attempts)
+	require.Len(t, waits, 5)
+	for i, most := range []time.Duration{1, 2, 3, 3, 3} {
+		assert.LessOrEqual(t, waits[i], most*time.Second)
+		assert.GreaterOrEqual(t, waits[i], most*time.Second/2)
+	}
+	assert.ErrorIs(t, detect.Retry(b.Retry).Do(ctx, fails(6)), errDown)
 
-	ended, cancel := context.WithCancelCause(ctx)
-	err := detect.Backoff(0, time.Hour, time.Hour, func(int, error) { cancel(errors.New("enough")) }).Do(ended, fails(1))
+	assert.ErrorIs(t, detect.Retry(new(detect.Backoff).Retry).Do(ctx, fails(10)), errDown)
+	assert.NoError(t, detect.Retry(new(detect.Backoff).Retry).Do(ctx, fails(9)))
+	assert.NoError(t, detect.Retry((&detect.Backoff{Attempts: -1}).Retry).Do(ctx, fails(100)), "without end")
+
+	b.Wait = func(context.Context, time.Duration) error { return context.Canceled }
+	err := detect.Retry(b.Retry).Do(ctx, fails(1))
 	assert.ErrorIs(t, err, errDown)
 	assert.ErrorIs(t, err, context.Canceled)
 }

@@ -45,6 +45,16 @@ func TestClone(t *testing.T) {
 	assert.Equal(t, &zero, zero.Clone())
 }
 
+// TestCloneSizes clones records of all sizes around those that share an
+// allocation with their event.
+func TestCloneSizes(t *testing.T) {
+	for n := range 5000 {
+		e := event.Event{Text: strings.Repeat("x", n)}
+		e.Name = e.Text[n/2:]
+		assert.Equal(t, &e, e.Clone())
+	}
+}
+
 // TestCloneReleasesText pins that clones do not keep the text they were read
 // from in memory. Each field in turn is the only one to hold on to its text.
 func TestCloneReleasesText(t *testing.T) {
@@ -112,6 +122,10 @@ func TestAllocations(t *testing.T) {
 		assert.Zero(t, testing.AllocsPerRun(100, f), name)
 	}
 	assert.NotEmpty(t, text)
+
+	var clone *event.Event
+	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { clone = e.Clone() }), 1.0, "Clone")
+	assert.Equal(t, e, clone)
 
 	const n = 2000
 	file := logFile(n)

@@ -77,6 +77,29 @@ func ExampleEvent_Clone() {
 	// Output: DescribeInstances DescribeVolumes
 }
 
+// A Batch holds copies in memory that it uses again.
+func ExampleBatch() {
+	log := `{"eventTime":"2026-01-05T09:00:00Z","eventSource":"ec2.amazonaws.com","eventName":"DescribeInstances"}
+		{"eventTime":"2026-01-05T09:00:01Z","eventSource":"ec2.amazonaws.com","eventName":"DescribeVolumes"}`
+	var batch event.Batch
+	for e, err := range event.Read(strings.NewReader(log), &event.ReadOptions{Reuse: true}) {
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		batch.Add(e)
+	}
+	for _, e := range batch.Events() {
+		fmt.Println(e.Name)
+	}
+	batch.Reset() // the events are void
+	fmt.Println(len(batch.Events()))
+	// Output:
+	// DescribeInstances
+	// DescribeVolumes
+	// 0
+}
+
 func ExampleNewIndex() {
 	index, err := event.NewIndex([]string{"s3:GetObject"}, []string{"s3:*", "kms:Decrypt"}, nil)
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"github.com/cloudtell/cloudtell/event/eventtest"
 )
 
+var copies event.Batch
+
 // checkEvent fails the test if the event breaks a promise that every event
 // keeps.
 func checkEvent(t *testing.T, e *event.Event) {
@@ -25,6 +27,10 @@ func checkEvent(t *testing.T, e *event.Event) {
 	if c := e.Clone(); !reflect.DeepEqual(e, c) {
 		t.Fatalf("clone differs:\n%+v\n%+v", e, c)
 	}
+	if c := copies.Add(e); !reflect.DeepEqual(e, c) {
+		t.Fatalf("copy differs:\n%+v\n%+v", e, c)
+	}
+	copies.Reset()
 	for _, v := range []event.Raw{e.Request, e.Response, e.Additional, e.ServiceDetails, e.ResourceList} {
 		if v != "" && !json.Valid([]byte(v)) {
 			t.Fatalf("not JSON: %q", v)

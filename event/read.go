@@ -29,12 +29,24 @@ type ReadOptions struct {
 	// NotAfter refuses records dated later with [ErrTime]: one wrong clock must
 	// not make every other record look late. The default is no such check.
 	NotAfter time.Time
+	// Gzip opens the decompressor of a gzip stream. The default is that of
+	// compress/gzip; a faster one does the same, as that of
+	// github.com/klauspost/compress:
+	//
+	//	func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }
+	//
+	// A decompressor that has a Close method is closed when Read is done with
+	// it, so Close may keep it for the next call of Gzip. Where gzip is inside
+	// gzip, several are open at once. What comes out counts for MaxDecompressed,
+	// whoever decompresses.
+	Gzip func(io.Reader) (io.Reader, error)
 	// Reuse makes an event's strings last no longer than the event: until the
 	// next iteration or the end of the loop, which overwrite the memory of both.
 	// That makes reading half as fast again. It is for code that keeps nothing of
-	// an event but by [Event.Clone] or [strings.Clone]: what it keeps otherwise
-	// changes without a sign. A detect.Engine and its findings keep nothing of
-	// it. By default only the event is reused, and its strings are safe to keep.
+	// an event but by [Event.Clone], [Batch] or [strings.Clone]: what it keeps
+	// otherwise changes without a sign. A detect.Engine and its findings keep
+	// nothing of it. By default only the event is reused, and its strings are
+	// safe to keep.
 	Reuse bool
 }
 
@@ -112,6 +124,9 @@ func (o *ReadOptions) withDefaults() ReadOptions {
 	if d.MaxDecompressed == 0 {
 		d.MaxDecompressed = defaultMaxDecompressed
 	}
+	if d.Gzip == nil {
+		d.Gzip = gunzip
+	}
 	return d
 }
 
@@ -134,9 +149,9 @@ var gzipMagic = []byte{0x1f, 0x8b}
 
 // read decodes an input, decompressing it first if it is compressed.
 func (s *stream) read(r io.Reader, base int64, fixed bool, level int) {
-	b := bufio.NewReader(r)
-	if magic, _ := b.Peek(2); !bytes.Equal(magic, gzipMagic) {
-		w := newWindow(b, base, fixed)
+	start := &beginning{r: r}
+	if !bytes.Equal(start.peek(), gzipMagic) {
+		w := newWindow(start, base, fixed)
 		w.reuse = s.options.Reuse
 		w.bufs, s.decoder.bufs = s.decoder.bufs, w.bufs // an input inside this one needs its own
 		w.chunk = min(max(w.chunk, cap(w.bufs.next)*8/9), maxChunk)
@@ -150,20 +165,80 @@ func (s *stream) read(r io.Reader, base int64, fixed bool, level int) {
 		s.fail(base, ErrTooDeep)
 		return
 	}
-	z, _ := decompressors.Get().(*gzip.Reader)
-	if z == nil {
-		z = new(gzip.Reader)
-	}
-	if err := z.Reset(b); err != nil {
+	b := buffered.Get().(*bufio.Reader)
+	b.Reset(start)
+	defer func() {
+		b.Reset(nil)
+		buffered.Put(b)
+	}()
+	z, err := s.options.Gzip(b)
+	if err != nil {
 		s.failInput(base, err)
 		return
 	}
 	s.read(&decompressed{z, s}, base, fixed, level+1)
-	decompressors.Put(z)
+	if c, ok := z.(io.Closer); ok {
+		c.Close() // what there was to read has been read
+	}
 }
 
-// decompressors are gzip readers that are done.
+// A beginning reads an input of which the first bytes have been looked at.
+type beginning struct {
+	bytes  [2]byte
+	unread []byte
+	r      io.Reader
+	err    error // that came with the first bytes
+}
+
+// peek returns the first two bytes, or what there is.
+func (b *beginning) peek() []byte {
+	n := 0
+	for tries := 0; n < len(b.bytes) && b.err == nil; tries++ {
+		if tries == 100 { // as many as bufio makes
+			b.err = io.ErrNoProgress
+			break
+		}
+		var m int
+		m, b.err = b.r.Read(b.bytes[n:])
+		n += m
+	}
+	b.unread = b.bytes[:n]
+	return b.unread
+}
+
+func (b *beginning) Read(p []byte) (int, error) {
+	n := copy(p, b.unread)
+	b.unread = b.unread[n:]
+	switch {
+	case n == len(p):
+		return n, nil
+	case b.err != nil:
+		return n, b.err
+	}
+	m, err := b.r.Read(p[n:])
+	return n + m, err
+}
+
+// buffered are the readers that compressed inputs were read through.
+var buffered = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 32<<10) }}
+
+// gunzip opens a decompressor of compress/gzip, which is used again.
+func gunzip(r io.Reader) (io.Reader, error) {
+	z, _ := decompressors.Get().(*decompressor)
+	if z == nil {
+		z = new(decompressor)
+	}
+	return z, z.Reset(r)
+}
+
+type decompressor struct{ gzip.Reader }
+
 var decompressors sync.Pool
+
+func (d *decompressor) Close() error {
+	decompressors.Put(d)
+	return nil
+}
 
 // errBudget stops the decompression of an input that grows beyond the limit.
 var errBudget = fmt.Errorf("%w: decompressed input", ErrTooLarge)

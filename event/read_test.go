@@ -387,3 +387,66 @@ func TestReadOptions(t *testing.T) {
 		}
 	}
 }
+
+// A closer counts what is open.
+type closer struct {
+	io.Reader
+	open *int
+}
+
+func (c closer) Close() error {
+	*c.open--
+	return nil
+}
+
+func TestReadGzip(t *testing.T) {
+	opened, open := 0, 0
+	o := event.ReadOptions{MaxDecompressed: 1 << 16, Gzip: func(r io.Reader) (io.Reader, error) {
+		opened++
+		open++
+		z, err := gzip.NewReader(r)
+		return closer{z, &open}, err
+	}}
+	read := func(input string) (ids []string, last error) {
+		for e, err := range event.Read(strings.NewReader(input), &o) {
+			if err != nil {
+				last = err
+				continue
+			}
+			ids = append(ids, e.ID)
+		}
+		assert.Zero(t, open)
+		return ids, last
+	}
+	ids, err := read(zip(zip(record("a") + record("b"))))
+	assert.NoError(t, err)
+	assert.Equal(t, []string{"a", "b"}, ids)
+	assert.Equal(t, 2, opened)
+
+	ids, err = read(zip(record("a") + strings.Repeat(" ", 1<<17) + record("b")))
+	assert.ErrorIs(t, err, event.ErrTooLarge)
+	assert.Equal(t, []string{"a"}, ids)
+
+	failure := errors.New("no decompressor")
+	o.Gzip = func(io.Reader) (io.Reader, error) { return nil, failure }
+	ids, err = read(zip(record("a")))
+	assert.ErrorIs(t, err, failure)
+	assert.ErrorIs(t, err, event.ErrSyntax)
+	assert.Empty(t, ids)
+}
+
+// TestReadSmallFiles pins that what one input needs serves the next.
+func TestReadSmallFiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("for the race detector, which makes pools forget")
+	}
+	file := strings.NewReader("")
+	text := zip(record("a"))
+	allocations := testing.AllocsPerRun(100, func() {
+		file.Reset(text)
+		for _, err := range event.Read(file, &event.ReadOptions{Reuse: true}) {
+			assert.NoError(t, err)
+		}
+	})
+	assert.Less(t, allocations, 10.0)
+}

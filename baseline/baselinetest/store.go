@@ -292,6 +292,8 @@ func storeKeeps(s baseline.Store) error {
 		{Key: "e\u0301", Data: []byte("decomposed")},
 		{Key: strings.Repeat("k", 1000), Data: []byte("long")},
 		{Key: strings.Repeat("k", 999), Data: []byte("a little shorter")},
+		{Key: strings.Repeat("k", 100_000), Data: []byte("as long as a hostile log makes it")},
+		{Key: strings.Repeat("k", 99_999) + "l", Data: []byte("another as long")},
 	}
 	if err := s.Save(background, records); err != nil {
 		return err

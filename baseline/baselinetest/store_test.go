@@ -271,6 +271,15 @@ func TestPlantedStoreMistakes(t *testing.T) {
 				},
 			}
 		}},
+		{"cuts long keys", 6, func() *mistake {
+			return &mistake{save: func(ctx context.Context, m *memory, records []record) error {
+				records = slices.Clone(records)
+				for i := range records {
+					records[i].Key = records[i].Key[:min(len(records[i].Key), 1024)]
+				}
+				return m.Save(ctx, records)
+			}}
+		}},
 		{"keeps the data that it was given", 7, func() *mistake {
 			kept := make(map[string][]byte)
 			return &mistake{

@@ -36,6 +36,12 @@ var exceptions = []exception{
 	{"go run ./examples/benchmarks decode", "go run ./examples/benchmarks -rounds 1 -days 1 -case cloudtell decode", "nine rounds take minutes"},
 	{"go run ./examples/benchmarks gzip", "go run ./examples/benchmarks -rounds 1 -days 1 -case cloudtell gzip", "likewise"},
 	{"GOEXPERIMENT=jsonv2 go run ./examples/benchmarks decode", "", "it compiles the standard library again"},
+	{"go run ./examples/storebench engine", "go run ./examples/storebench -days 1 -rounds 1 engine", "five rounds take minutes"},
+	{"go run ./examples/storebench records", "go run ./examples/storebench -records 1000 -batches 1 records", "likewise"},
+	{"go run ./examples/storebench -records 1000000 records", "", "9 GB of records"},
+	{"AWS_PROFILE=audit AWS_REGION=eu-west-1 go run ./event/awstrail/readiness", "go vet ./event/awstrail/readiness", "it needs an account"},
+	{"GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -tags lambda.norpc -o bootstrap . && zip function.zip bootstrap",
+		"go build -tags lambda.norpc -o bootstrap .", "for the machine that it runs on: another one's standard library would be compiled, and zip need not be installed"},
 	{"go test -run XX -bench . ./detect/sigma", "go test -run XX -bench . -benchtime 1x ./detect/sigma", "the numbers are of no interest here"},
 }
 
@@ -50,7 +56,7 @@ func TestCommands(t *testing.T) {
 		t.Skip("compiles and runs programs")
 	}
 	there := stage(t)
-	bin, tmp := t.TempDir(), t.TempDir()
+	bin, tmp := t.TempDir(), shared(t)
 	env := append(os.Environ(), "GOBIN="+bin, "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "TMPDIR="+tmp)
 	excused := map[string]bool{}
 	for _, file := range documents(t) {
@@ -113,6 +119,16 @@ func stage(t *testing.T) string {
 		return os.Link(path, filepath.Join(there, folder, filepath.Base(path)))
 	}))
 	return there
+}
+
+// shared returns a temporary folder that other users may enter: PostgreSQL runs
+// as one if the test runs as root.
+func shared(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "commands")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	return dir
 }
 
 // printed checks that lines are printed, in this order, each whole but for

@@ -33,7 +33,7 @@ func (b *block) dir() string {
 }
 
 // command begins what a reader would type though it is not marked as sh.
-var command = regexp.MustCompile(`^([A-Z]+=\S+ )*(go [a-z]|git |scan |docker |curl |\$ )`)
+var command = regexp.MustCompile(`^([A-Z_]+=\S+ )*(go [a-z]|git |scan |docker |curl |\$ )`)
 
 // isCommands reports whether a reader is meant to type the block's lines.
 func (b *block) isCommands() bool {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/techniques"
@@ -37,6 +38,7 @@ type options struct {
 	explain      string          // the id of an event, or ""
 	shards       int             // 0: one per processor
 	memory       int64           // bytes
+	lag          time.Duration   // of delivery
 	quiet        bool
 }
 
@@ -106,6 +108,7 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	fs.StringVar(&o.explain, "explain", "", "say of the event of this `id` why each rule reports it or not; with -format json, every condition")
 	fs.IntVar(&o.shards, "shards", 0, "number of `goroutines` that detect; findings do not depend on it (default one per processor)")
 	megabytes := fs.Int64("memory", 256, "`MB` of memory for putting records in order; beyond it, compressed temporary files are used (in $TMPDIR)")
+	fs.DurationVar(&o.lag, "lag", 15*time.Minute, "the longest `time` that CloudTrail takes to deliver an event; a longer one costs memory")
 	fs.BoolVar(&o.quiet, "quiet", false, "print only findings, and what went wrong")
 
 	if err := fs.Parse(args); err != nil {
@@ -179,6 +182,8 @@ func (o *options) check() error {
 		return fmt.Errorf("-format %s: it is one of text, json and markdown", o.format)
 	case o.shards < 0:
 		return errors.New("-shards is negative")
+	case o.lag < 0:
+		return errors.New("-lag is negative")
 	case o.minSeverity == detect.Silent:
 		return errors.New("-min-severity silent would print every finding; info does")
 	}

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -61,12 +62,12 @@ func TestOptions(t *testing.T) {
 	o.config = techniques.Config{}
 	assert.Equal(t, &options{
 		paths: []string{"p1", "-"}, warm: []string{"h1", "h2"}, rules: []string{"userdata-bulk"}, baseline: "b", format: "json",
-		minSeverity: detect.Medium, failOn: detect.High, shards: 3, memory: 2 << 20, quiet: true,
+		minSeverity: detect.Medium, failOn: detect.High, shards: 3, memory: 2 << 20, lag: 15 * time.Minute, quiet: true,
 	}, o)
 
 	o, err = parseOptions([]string{"p"}, nil)
 	require.NoError(t, err)
-	assert.Equal(t, &options{paths: []string{"p"}, format: "text", minSeverity: detect.Informational, memory: 256 << 20}, o)
+	assert.Equal(t, &options{paths: []string{"p"}, format: "text", minSeverity: detect.Informational, memory: 256 << 20, lag: 15 * time.Minute}, o)
 }
 
 func TestOptionsRefused(t *testing.T) {
@@ -85,6 +86,7 @@ func TestOptionsRefused(t *testing.T) {
 		{"no memory", "-memory 0", []string{"-memory", "0", "p"}},
 		{"too much memory", "-memory 9223372036854775807", []string{"-memory", "9223372036854775807", "p"}},
 		{"shards", "-shards", []string{"-shards", "-1", "p"}},
+		{"lag", "-lag", []string{"-lag", "-1m", "p"}},
 		{"network", "203.0.113.0/33", []string{"-networks", "203.0.113.0/33", "p"}},
 		{"network with a zone", "fe80::1%eth0", []string{"-networks", "fe80::1%eth0", "p"}},
 		{"mapped network", "::ffff:192.0.2.0/120", []string{"-networks", "::ffff:192.0.2.0/120", "p"}},

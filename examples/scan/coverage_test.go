@@ -127,7 +127,7 @@ func TestDeliveryTime(t *testing.T) {
 		"111122223333_CloudTrail_us-east-1_20269905T0910Z_abcdefghijklmnop.json.gz":   "",
 		"-": "", "all.ndjson": "",
 	} {
-		got := deliveryTime(name)
+		got := newInput(name, true).deliveryTime()
 		if want == "" {
 			assert.Zero(t, got, name)
 			continue

@@ -19,7 +19,7 @@ const incidentsKey = "scan/incidents"
 
 // newJoiner returns a joiner that remembers what the baseline says, and the
 // version of the record it comes from. A smaller room than the default keeps the
-// record below maxDataBytes.
+// record below what a snapshot takes.
 func newJoiner(ctx context.Context, o *options, learnt *baseline.Memory) (*incident.Joiner, uint64, error) {
 	j, err := incident.NewJoiner(&incident.Options{MaxFindings: 4000, MaxLinks: 20_000, SharedNetworks: o.config.Networks})
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -26,6 +26,7 @@ import (
 type intake struct {
 	stdin    io.Reader
 	options  event.ReadOptions
+	lag      time.Duration // see read
 	progress progress
 
 	watch *coverage.Coverage // what the logs let the rules see; nil if nobody asks
@@ -51,71 +52,149 @@ func (c *reading) unread() string {
 	return count(int64(c.failed.total), "path") + " and " + count(int64(c.unreadable.total), "record") + " could not be read"
 }
 
-// The kinds of text that a sorter's records hold.
-const (
-	cloudTrailRecord = 'c'
-	accessLogLine    = 'a'
-)
-
-// decode returns the event that a sorted record holds.
-func (r record) decode() (*event.Event, error) {
-	_, kind, text := r.content()
-	if kind == accessLogLine {
-		return event.ParseAccessLog(string(text))
-	}
-	return event.Parse(string(text))
+// A job is a few inputs to read.
+type job struct {
+	inputs []input
+	// earliest is the time of the first event that may be in them, or in those
+	// of later jobs, in Unix nanoseconds.
+	earliest int64
+	batches  chan *batch // what was read; closed at the end
 }
 
-// gather reads everything that the paths name into the sorter, files at once
-// on all processors. Its error is one that ends the scan: the context's, or
-// the sorter's. What is wrong with the input itself is noted in the reading.
-func (in *intake) gather(ctx context.Context, paths []string, s *sorter) error {
+// maxJob is the number of inputs in a job. Most of CloudTrail's files are small.
+const maxJob = 8
+
+// read reads everything that the paths name, several files at once on all
+// processors. It gives sorted batches of events to add, and tells when all
+// events before a time have been added: a file whose name says when CloudTrail
+// delivered it holds no event from more than the lag before that, and such files
+// are read in the order of delivery; of other files and of standard input, which
+// are read first, nothing is known. A few batches for each processor are the
+// memory that it needs, besides the names of folders.
+//
+// Its error is one that ends the scan: the context's, or one of the functions'.
+// What is wrong with the input itself is noted in the reading.
+func (in *intake) read(ctx context.Context, paths []string, add func(*batch) error, complete func(before int64) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	names := make(chan string)
 	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel(nil)
+	todo := make(chan *job)
+	order := make(chan *job, 2*workers()) // the same jobs
 	for range workers() {
-		w := s.writer()
 		wg.Go(func() {
-			var watch *coverage.Coverage
-			if in.watch != nil {
-				watch = in.watch.Empty()
+			r := in.newReader()
+			for j := range todo {
+				r.do(ctx, j)
 			}
-			for name := range names {
-				if err := in.readFile(ctx, name, w, watch); err != nil {
-					cancel(err)
+			r.close()
+		})
+	}
+	wg.Go(func() {
+		defer close(order)
+		defer close(todo)
+		in.jobs(paths, func(j *job) bool {
+			for _, c := range []chan *job{order, todo} {
+				select {
+				case c <- j:
+				case <-ctx.Done():
+					return false
 				}
 			}
-			if watch != nil {
-				in.mu.Lock()
-				defer in.mu.Unlock()
-				in.watch.Merge(watch)
-			}
+			return true
 		})
-	}
-	for _, path := range paths {
-		in.walk(path, func(name string) bool {
+	})
+	for j := range order {
+		if err := complete(j.earliest); err != nil {
+			return err
+		}
+		for open := true; open; {
+			var b *batch
 			select {
-			case names <- name:
-				return true
+			case b, open = <-j.batches:
 			case <-ctx.Done():
-				return false
+				return context.Cause(ctx)
 			}
-		})
+			if open {
+				if err := add(b); err != nil {
+					return err
+				}
+			}
+		}
 	}
-	close(names)
-	wg.Wait()
 	return context.Cause(ctx)
 }
 
 // workers is the number of files to read at once.
 func workers() int { return runtime.GOMAXPROCS(0) }
 
-// walk yields the names of the files that a path stands for, until yield
-// returns false.
-func (in *intake) walk(path string, yield func(name string) bool) {
+// jobs puts the inputs into jobs, in the order in which they are to be read.
+func (in *intake) jobs(paths []string, yield func(*job) bool) {
+	var next *job
+	flush := func() bool {
+		j := next
+		next = nil
+		return j == nil || yield(j)
+	}
+	in.inputs(paths, func(i input, earliest int64) bool {
+		if next == nil {
+			next = &job{earliest: earliest, batches: make(chan *batch, 1)}
+		}
+		next.inputs = append(next.inputs, i)
+		return len(next.inputs) < maxJob || flush()
+	})
+	flush()
+}
+
+// An input is a file, or standard input.
+type input struct {
+	name      string
+	delivered int64 // when it was, Unix seconds; 0 if its name does not tell
+	trail     bool  // a file that CloudTrail delivered, and its name tells when
+	regular   bool  // a regular file: reading it does not block
+}
+
+// inputs yields the inputs that paths stand for, until yield returns false: first
+// those whose events may be from any time, then CloudTrail's in the order of
+// delivery. earliest is the time of the first event in all that follow.
+func (in *intake) inputs(paths []string, yield func(i input, earliest int64) bool) {
+	dated := newDeliveries()
+	for _, path := range paths {
+		stopped := false
+		folders := make(map[string]int64) // of CloudTrail's files, with the first delivery
+		in.walk(path, func(i input) bool {
+			folder := filepath.Dir(i.name)
+			first, known := folders[folder]
+			switch {
+			case !i.trail:
+				stopped = !yield(i, math.MinInt64)
+			case i.name == path:
+				dated.push(&stretch{files: []input{i}, next: i.delivered})
+			case !known || i.delivered < first:
+				folders[folder] = i.delivered
+			}
+			return !stopped
+		})
+		if stopped {
+			return
+		}
+		for folder, first := range folders {
+			dated.push(&stretch{folder: folder, next: first})
+		}
+	}
+	for i, err := range inOrder(dated) {
+		if err != nil {
+			in.note(&in.reading.failed, i.name, err)
+		} else if !yield(i, time.Unix(i.delivered, 0).Add(-in.lag).UnixNano()) {
+			return
+		}
+	}
+}
+
+// walk yields the files that a path stands for, until yield returns false.
+func (in *intake) walk(path string, yield func(input) bool) {
 	if path == "-" {
-		yield(path)
+		yield(input{name: path})
 		return
 	}
 	info, err := os.Stat(path)
@@ -124,7 +203,7 @@ func (in *intake) walk(path string, yield func(name string) bool) {
 		return
 	}
 	if !info.IsDir() {
-		yield(path)
+		yield(newInput(path, info.Mode().IsRegular()))
 		return
 	}
 	root := path + string(filepath.Separator) // follows a symbolic link
@@ -140,19 +219,35 @@ func (in *intake) walk(path string, yield func(name string) bool) {
 			}
 			return nil
 		}
-		info, err := os.Stat(name) // follows a symbolic link
-		switch {
+		switch why, err := notAFile(name, entry); {
 		case err != nil:
 			in.note(&in.reading.failed, name, err)
-		case info.IsDir():
-			in.note(&in.reading.skipped, name, errLink)
-		case !info.Mode().IsRegular():
-			in.note(&in.reading.skipped, name, errIrregular)
-		case !yield(name):
+		case why != nil:
+			in.note(&in.reading.skipped, name, why)
+		case !yield(newInput(name, true)):
 			return fs.SkipAll
 		}
 		return nil
 	})
+}
+
+// notAFile says why an entry of a folder is not read: it is neither a regular
+// file nor a symbolic link to one.
+func notAFile(name string, entry fs.DirEntry) (why, err error) {
+	mode := entry.Type()
+	if mode&fs.ModeSymlink != 0 {
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, err
+		}
+		if mode = info.Mode(); mode.IsDir() {
+			return errLink, nil
+		}
+	}
+	if !mode.IsRegular() {
+		return errIrregular, nil
+	}
+	return nil, nil
 }
 
 // Reasons to skip a file or folder.
@@ -198,17 +293,6 @@ const maxInflated = 8 << 30
 
 var errInflated = errors.New("over 8 GiB after decompression; if that is right, decompress it first")
 
-// inflate decompresses what is compressed. [event.Read] would, too, but could
-// not tell a damaged file from damaged records, which matters here.
-func inflate(r io.Reader) (io.Reader, error) {
-	b := bufio.NewReader(r)
-	if magic, _ := b.Peek(2); string(magic) != "\x1f\x8b" {
-		return b, nil
-	}
-	z, err := gzip.NewReader(b)
-	return &bounded{z, maxInflated}, err
-}
-
 // A bounded reader fails with errInflated after rest bytes.
 type bounded struct {
 	r    io.Reader
@@ -223,74 +307,118 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readFile reads one file into w. Its error is one that ends the scan.
-func (in *intake) readFile(ctx context.Context, name string, w *writer, watch *coverage.Coverage) error {
+// A reader does jobs, one after the other in the same memory.
+type reader struct {
+	intake  *intake
+	options event.ReadOptions
+	watch   *coverage.Coverage
+	buffer  *bufio.Reader
+	zip     gzip.Reader
+	batch   *batch // being filled; nil if there is none
+}
+
+func (in *intake) newReader() *reader {
+	r := &reader{intake: in, options: in.options, buffer: bufio.NewReaderSize(nil, 64<<10)}
+	r.options.Reuse = true // batches copy
+	if in.watch != nil {
+		r.watch = in.watch.Empty()
+	}
+	return r
+}
+
+// close adds what the reader has seen to what the intake has.
+func (r *reader) close() {
+	if r.watch != nil {
+		r.intake.mu.Lock()
+		defer r.intake.mu.Unlock()
+		r.intake.watch.Merge(r.watch)
+	}
+}
+
+// do does a job, unless the context ends.
+func (r *reader) do(ctx context.Context, j *job) {
+	defer close(j.batches)
+	for _, i := range j.inputs {
+		if !r.file(ctx, i, j) {
+			return
+		}
+	}
+	r.send(ctx, j)
+}
+
+// file reads one file, and reports whether to go on.
+func (r *reader) file(ctx context.Context, i input, j *job) bool {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return false
 	}
-	r, err := in.open(name)
+	in := r.intake
+	file, err := in.open(i.name)
 	if err != nil {
-		in.note(&in.reading.failed, name, err)
-		return nil
+		in.note(&in.reading.failed, i.name, err)
+		return true
 	}
-	defer r.Close()
-	defer context.AfterFunc(ctx, func() { r.Close() })()
-	text, err := inflate(r)
+	defer file.Close()
+	if !i.regular {
+		defer context.AfterFunc(ctx, func() { file.Close() })()
+	}
+	text, err := r.inflate(file)
 	if err != nil {
-		in.note(&in.reading.failed, name, err)
-		return nil
+		in.note(&in.reading.failed, i.name, err)
+		return true
 	}
 	var f fileReading
-	delivered := deliveryTime(name)
-	for e, err := range event.Read(text, &in.options) {
+	for e, err := range event.Read(text, &r.options) {
 		if err != nil {
 			f.fault(err)
 			continue
 		}
 		f.records++
-		in.progress.records.Add(1)
-		kind := byte(cloudTrailRecord)
-		if e.Category == event.AccessLog {
-			kind = accessLogLine
+		var delivered uint32 // matters to the coverage only
+		if r.watch != nil {
+			r.watch.Observe(e, i.deliveryTime())
+			delivered = uint32(max(0, i.delivered))
 		}
-		var arrived uint32 // matters to the coverage only
-		if watch != nil {
-			watch.Observe(e, delivered)
-			arrived = uint32(max(0, delivered.Unix()))
+		if r.batch == nil {
+			r.batch = batches.Get().(*batch)
 		}
-		if err := w.add(e.Time.UnixNano(), e.ID, arrived, kind, e.Text); err != nil {
-			return err
+		r.batch.add(e, delivered)
+		if r.batch.full() && !r.send(ctx, j) {
+			return false
 		}
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return false
 	}
 	in.progress.files.Add(1)
-	in.enter(name, &f)
-	return nil
+	in.enter(i.name, &f)
+	return true
 }
 
-// The names of log files tell when they were delivered: CloudTrail's to the
-// minute, those of access logs to the second.
-var deliveryNames = []struct {
-	form   *regexp.Regexp
-	layout string
-}{
-	{regexp.MustCompile(`_CloudTrail_.*_(\d{8}T\d{4}Z)_`), "20060102T1504Z"},
-	{regexp.MustCompile(`(?:^|[^0-9])(\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d)-[0-9A-F]{16}`), "2006-01-02-15-04-05"},
-}
-
-// deliveryTime returns when a log file of that name was delivered; the zero
-// time if the name does not tell.
-func deliveryTime(name string) time.Time {
-	for _, d := range deliveryNames {
-		if m := d.form.FindStringSubmatch(filepath.Base(name)); m != nil {
-			if t, err := time.Parse(d.layout, m[1]); err == nil {
-				return t
-			}
-		}
+// send gives the batch away, and reports whether somebody took it.
+func (r *reader) send(ctx context.Context, j *job) bool {
+	b := r.batch
+	if b == nil {
+		return true
 	}
-	return time.Time{}
+	r.batch = nil
+	r.intake.progress.records.Add(int64(len(b.entries)))
+	b.sort()
+	select {
+	case j.batches <- b:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// inflate decompresses what is compressed. [event.Read] would, too, but could
+// not tell a damaged file from damaged records, which matters here.
+func (r *reader) inflate(file io.Reader) (io.Reader, error) {
+	r.buffer.Reset(file)
+	if magic, _ := r.buffer.Peek(2); string(magic) != "\x1f\x8b" {
+		return r.buffer, nil
+	}
+	return &bounded{&r.zip, maxInflated}, r.zip.Reset(r.buffer)
 }
 
 // A fileReading is what was read of one file.

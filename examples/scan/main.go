@@ -6,8 +6,8 @@
 //	aws s3 cp s3://trail/file.json.gz - | go run ./examples/scan -
 //
 // Run it with -h for its flags. Its parts, in the order they work: config.go
-// reads the command line, inputs.go reads logs, merge.go puts their records in
-// order, scan.go runs the detectors, explain.go asks them why, report.go gathers
+// reads the command line, inputs.go reads logs, in the order that deliveries.go
+// finds, merge.go puts their events in order, scan.go runs the detectors, explain.go asks them why, report.go gathers
 // what they find, printers.go prints it, and baseline.go keeps what was learnt.
 package main
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -127,6 +129,15 @@ func TestSameFindings(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(lines, "all.ndjson"), []byte(text.String()), 0o600))
 
+	var named []string
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if !d.IsDir() {
+			named = append(named, path)
+		}
+		return err
+	}))
+	slices.Reverse(named)
+
 	base := make(map[string]string)
 	for _, format := range []string{"text", "json", "markdown"} {
 		base[format] = scanned("-quiet", "-format", format, dir).stdout
@@ -143,6 +154,9 @@ func TestSameFindings(t *testing.T) {
 		{"with every file twice", []string{twice}},
 		{"the folder twice", []string{dir, dir}},
 		{"as one file of lines", []string{lines}},
+		{"lines spilled to disk", []string{"-memory", "1", lines}},
+		{"each file named, the last first", named},
+		{"lines beside some of the files", append(named[:len(named)/2:len(named)/2], lines)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -184,9 +198,11 @@ func TestClosedPipe(t *testing.T) {
 // that a disk that fails is an error.
 func TestDisk(t *testing.T) {
 	dir := trail(t, small(), asDelivered)
+	inNoOrder := trail(t, small(), func(n int, _ account.File) string { return fmt.Sprint(n) })
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "absent"))
-	assert.Equal(t, statusDone, scanned(dir).status)
-	c := scanned("-memory", "1", dir)
+	assert.Equal(t, statusDone, scanned("-memory", "4", dir).status, "it is read in order")
+	assert.Equal(t, statusDone, scanned(inNoOrder).status)
+	c := scanned("-memory", "4", inNoOrder)
 	assert.Equal(t, statusTrouble, c.status)
 	assert.Contains(t, c.stderr, "absent")
 	assert.Empty(t, c.stdout)
@@ -635,4 +651,42 @@ func TestCorpus(t *testing.T) {
 		require.GreaterOrEqual(t, i, 0)
 		assert.Len(t, c.findings(t)[i].EventIDs, 15)
 	})
+}
+
+// TestLag pins that records delivered within the lag come out in order, and
+// those delivered later after what has come out already.
+func TestLag(t *testing.T) {
+	files := make(map[string]string)
+	for i := range 3 * maxJob { // more than is read at once
+		at := noon.Add(time.Duration(i) * time.Hour)
+		files[at.Add(5*time.Minute).Format("1_CloudTrail_eu-west-1_20060102T1504Z_x.json")] = quarantine(fmt.Sprintf("%02d", i), at.Format(time.RFC3339))
+	}
+	last := noon.Add(3 * maxJob * time.Hour)
+	files[last.Format("1_CloudTrail_eu-west-1_20060102T1504Z_x.json")] = quarantine("late", noon.Add(90*time.Minute).Format(time.RFC3339))
+	dir := write(t, files)
+	for lag, want := range map[time.Duration]int{time.Hour: 2 * maxJob, 100 * time.Hour: 2} {
+		s := newSorter(1 << 20)
+		var ids []string
+		take := func(before int64) error {
+			for {
+				e, ok, err := s.next(before)
+				if err != nil || !ok {
+					return err
+				}
+				ids = append(ids, e.event.ID)
+			}
+		}
+		in := &intake{lag: lag}
+		require.NoError(t, in.read(t.Context(), []string{dir}, func(b *batch) error { return s.add(t.Context(), b) }, take))
+		require.NoError(t, take(allTime))
+		require.Len(t, ids, 3*maxJob+1)
+		at := slices.Index(ids, "late")
+		if lag > last.Sub(noon) {
+			assert.Equal(t, want, at)
+		} else {
+			assert.GreaterOrEqual(t, at, want)
+		}
+		rest := slices.Delete(ids, at, at+1)
+		assert.True(t, slices.IsSorted(rest))
+	}
 }

@@ -2,353 +2,214 @@ package main
 
 import (
 	"bufio"
-	"bytes"
+	"cmp"
 	"compress/gzip"
-	"container/heap"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"unsafe"
+
+	"github.com/cloudtell/cloudtell/event"
 )
 
-// A record is one log record while it is put in order.
-type record struct {
-	time int64  // event time, Unix nanoseconds
-	body []byte // see appendBody
+// An entry is an event on its way to detection.
+type entry struct {
+	at        int64  // the event's time, Unix nanoseconds
+	delivered uint32 // the time of delivery, Unix seconds; 0 if it does not matter
+	event     *event.Event
 }
 
-// appendBody encodes what a record is besides its time. The id comes first, so
-// that copies of a record stand beside each other when bodies are compared; then
-// the time of delivery, so that the first to be delivered comes first.
-func appendBody(b []byte, id string, delivered uint32, kind byte, text string) []byte {
-	b = binary.AppendUvarint(b, uint64(len(id)))
-	b = append(b, id...)
-	b = binary.BigEndian.AppendUint32(b, delivered)
-	b = append(b, kind)
-	return append(b, text...)
-}
-
-// id and content are the reverse of appendBody.
-func (r record) id() []byte {
-	n, width := binary.Uvarint(r.body)
-	return r.body[width : width+int(n)]
-}
-
-func (r record) content() (delivered uint32, kind byte, text []byte) {
-	n, width := binary.Uvarint(r.body)
-	rest := r.body[width+int(n):]
-	return binary.BigEndian.Uint32(rest), rest[4], rest[5:]
-}
-
-// compare orders records by time and then by all they are. No two different
-// records are equal, so the order of the input leaves no trace.
-func (r record) compare(other record) int {
-	switch {
-	case r.time < other.time:
-		return -1
-	case r.time > other.time:
-		return 1
+// compare orders entries by time and then by all they are. No two different
+// ones are equal, so the order of the input leaves no trace. Copies of a record
+// stand beside each other, the first to be delivered first.
+func (a entry) compare(b entry) int {
+	if a.at != b.at {
+		return cmp.Compare(a.at, b.at)
 	}
-	return bytes.Compare(r.body, other.body)
+	if c := strings.Compare(a.event.ID, b.event.ID); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(a.delivered, b.delivered), strings.Compare(a.event.Text, b.event.Text))
 }
 
-// fanIn is the number of runs that are merged at once, and so of files that
-// are open.
-const fanIn = 64
+// A batch is some events in memory.
+type batch struct {
+	entries []entry // in order, once it is with a sorter
+	events  event.Batch
+	size    int // bytes of text
+}
 
-// A sorter puts any number of records in the order of time with bounded
-// memory. What does not fit is written to a temporary folder as sorted runs,
-// compressed; the runs are merged at the end. An input that fits never touches
-// the disk. Close removes everything.
+// A batch is full with so many events, or bytes of text: as much as an
+// event.Batch has room for at once.
+const (
+	maxEntries = 32
+	maxBytes   = 44 << 10
+)
+
+func (b *batch) full() bool { return len(b.entries) >= maxEntries || b.size >= maxBytes }
+
+func (b *batch) add(e *event.Event, delivered uint32) {
+	b.entries = append(b.entries, entry{e.Time.UnixNano(), delivered, b.events.Add(e)})
+	b.size += len(e.Text)
+}
+
+// memory returns the bytes that the batch takes up, about.
+func (b *batch) memory() int {
+	return max(b.size, maxBytes) + maxEntries*int(unsafe.Sizeof(event.Event{})+unsafe.Sizeof(entry{}))
+}
+
+// batches are those that can be used again.
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func (b *batch) release() {
+	clear(b.entries)
+	b.entries, b.size = b.entries[:0], 0
+	b.events.Reset()
+	batches.Put(b)
+}
+
+// A sorter puts any number of events in the order of time with bounded memory.
+// What does not fit is written to a temporary folder as a sorted run,
+// compressed. An input that fits, or that comes nearly in order so that the
+// beginning can be taken out before the end is there, never touches the disk.
+// Close removes everything.
 //
-//	s := newSorter(memory, 1)
+//	s := newSorter(memory)
 //	defer s.close()
-//	w := s.writer()
-//	w.add(…)
-//	for r, err := range s.records(ctx) { … }
+//	s.add(ctx, batch)
+//	for {
+//		e, ok, err := s.next(before)
+//		…
+//	}
 type sorter struct {
-	share     int // bytes of records that each writer holds
-	blockSize int
+	memory  int // bytes of events that may be held
+	held    int
+	sources queue[*source]
+	spent   []*batch // of which some events may still be in use
 
-	mu      sync.Mutex
 	dir     string // "" until the first run is written
 	created int
-	runs    []string // files
-	writers []*writer
+	files   int // sources that are files
 
-	duplicates int64 // records that records has dropped
+	last       entry  // the last to come out, but for its event
+	lastID     []byte // of its event
+	any        bool   // there is one
+	duplicates int64  // entries that next has left out
 }
 
-// newSorter returns a sorter for a number of writers that hold at most memory
-// bytes between them.
-func newSorter(memory int64, writers int) *sorter {
-	share := int(min(max(memory/int64(writers), 1), 1<<30))
-	return &sorter{share: share, blockSize: min(1<<20, share)}
+// fanIn is the number of runs on disk that are merged at once.
+const fanIn = 64
+
+func newSorter(memory int64) *sorter {
+	return &sorter{memory: int(memory), sources: newSources()}
 }
 
-// close removes the temporary files. No writer may be in use any more.
+func newSources() queue[*source] {
+	return queue[*source]{less: func(a, b *source) bool { return a.head.compare(b.head) < 0 }}
+}
+
+// close removes the temporary files.
 func (s *sorter) close() error {
-	if s.dir == "" {
+	var errs []error
+	for _, src := range s.sources.items {
+		if src.file != nil {
+			errs = append(errs, src.file.close())
+		}
+	}
+	if s.dir != "" {
+		errs = append(errs, os.RemoveAll(s.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// sort puts a batch in order for a sorter.
+func (b *batch) sort() { slices.SortFunc(b.entries, entry.compare) }
+
+// add takes in a sorted batch, which is the sorter's from now on.
+func (s *sorter) add(ctx context.Context, b *batch) error {
+	if len(b.entries) == 0 {
+		b.release()
 		return nil
 	}
-	return os.RemoveAll(s.dir)
-}
-
-// writer returns a new writer, for one goroutine.
-func (s *sorter) writer() *writer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w := &writer{sorter: s}
-	s.writers = append(s.writers, w)
-	return w
-}
-
-// A writer takes records into memory, copying them, and writes them out as a
-// run when its share is full.
-type writer struct {
-	sorter  *sorter
-	held    int // bytes, with what each record costs besides its body
-	records []record
-	blocks  [][]byte // bodies lie here, so the collector has few things to look at
-	block   int      // the block being filled
-}
-
-const recordOverhead = 32 // the size of a record value
-
-// add takes in a record. delivered is in Unix seconds, or 0 if it does not
-// matter.
-func (w *writer) add(time int64, id string, delivered uint32, kind byte, text string) error {
-	size := binary.MaxVarintLen64 + len(id) + 4 + 1 + len(text)
-	if w.held > 0 && w.held+size+recordOverhead > w.sorter.share {
-		if err := w.spill(); err != nil {
-			return err
-		}
+	s.sources.push(&source{head: b.entries[0], batch: b})
+	if s.held += b.memory(); s.held > s.memory {
+		return s.spill(ctx)
 	}
-	b := w.room(size)
-	start := len(*b)
-	*b = appendBody(*b, id, delivered, kind, text)
-	w.records = append(w.records, record{time, (*b)[start:len(*b):len(*b)]})
-	w.held += size + recordOverhead
 	return nil
 }
 
-// room returns a block with room for n bytes.
-func (w *writer) room(n int) *[]byte {
-	for ; w.block < len(w.blocks); w.block++ {
-		if b := &w.blocks[w.block]; cap(*b)-len(*b) >= n {
-			return b
+// next returns the first of the events that are older than a time, and removes
+// it; false if there is none. It is valid until recycle. Of events with the same
+// time and id only one comes out, always the same one, unless one of them was
+// added only after events later than it had come out.
+func (s *sorter) next(before int64) (entry, bool, error) {
+	for s.sources.len() > 0 {
+		e := s.sources.min().head
+		if e.at >= before {
+			break
 		}
-	}
-	w.blocks = append(w.blocks, make([]byte, 0, max(n, w.sorter.blockSize)))
-	return &w.blocks[w.block]
-}
-
-// sort puts what is in memory in order.
-func (w *writer) sort() { slices.SortFunc(w.records, record.compare) }
-
-// spill writes what is in memory to a run and forgets it.
-func (w *writer) spill() error {
-	w.sort()
-	err := w.sorter.writeRun(func(yield func(record, error) bool) {
-		for _, r := range w.records {
-			if !yield(r, nil) {
-				return
-			}
+		if err := s.advance(&s.sources); err != nil {
+			return entry{}, false, err
 		}
-	})
-	w.records, w.held, w.block = w.records[:0], 0, 0
-	// Blocks made for one huge record are not worth keeping.
-	w.blocks = slices.DeleteFunc(w.blocks, func(b []byte) bool { return cap(b) > w.sorter.blockSize })
-	for i := range w.blocks {
-		w.blocks[i] = w.blocks[i][:0]
-	}
-	return err
-}
-
-// writeRun writes sorted records to a new run.
-func (s *sorter) writeRun(records iter.Seq2[record, error]) (err error) {
-	f, err := s.create()
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if closeErr := f.Close(); err == nil {
-			err = closeErr
-		}
-		if err != nil {
-			err = fmt.Errorf("writing sorted records to the temporary folder: %w", err)
-			return
-		}
-		s.mu.Lock()
-		s.runs = append(s.runs, f.Name())
-		s.mu.Unlock()
-	}()
-	buffer := bufio.NewWriterSize(f, 1<<16)
-	z, err := gzip.NewWriterLevel(buffer, gzip.BestSpeed)
-	if err != nil {
-		return err
-	}
-	var head [8 + binary.MaxVarintLen64]byte
-	for r, err := range records {
-		if err != nil {
-			return err
-		}
-		binary.BigEndian.PutUint64(head[:], uint64(r.time))
-		n := 8 + binary.PutUvarint(head[8:], uint64(len(r.body)))
-		if _, err := z.Write(head[:n]); err != nil {
-			return err
-		}
-		if _, err := z.Write(r.body); err != nil {
-			return err
-		}
-	}
-	if err := z.Close(); err != nil {
-		return err
-	}
-	return buffer.Flush()
-}
-
-// create opens the file of a new run.
-func (s *sorter) create() (*os.File, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.dir == "" {
-		dir, err := os.MkdirTemp("", "cloudtell-scan-")
-		if err != nil {
-			return nil, err
-		}
-		s.dir = dir
-	}
-	s.created++
-	return os.Create(fmt.Sprintf("%s%crun-%d", s.dir, os.PathSeparator, s.created))
-}
-
-// records returns all records in order, without exact duplicates: of those with
-// the same time and id only one comes out, always the same one. A record is
-// valid until the next one. An error is the last thing to come. The writers
-// must be done; the iterator is for one use.
-func (s *sorter) records(ctx context.Context) iter.Seq2[record, error] {
-	return func(yield func(record, error) bool) {
-		for len(s.runs) > fanIn {
-			if err := s.compact(ctx); err != nil {
-				yield(record{}, err)
-				return
-			}
-		}
-		sources, err := openRuns(s.runs)
-		defer closeAll(sources)
-		if err != nil {
-			yield(record{}, err)
-			return
-		}
-		for _, w := range s.writers {
-			w.sort()
-			sources = append(sources, &memoryRun{rest: w.records})
-		}
-		s.merge(ctx, sources, yield)
-	}
-}
-
-// compact merges the oldest runs into one, so that every record is rewritten
-// once for each factor of fanIn.
-func (s *sorter) compact(ctx context.Context) error {
-	oldest := s.runs[:fanIn]
-	s.runs = slices.Clone(s.runs[fanIn:])
-	sources, err := openRuns(oldest)
-	if err == nil {
-		err = s.writeRun(func(yield func(record, error) bool) { s.merge(ctx, sources, yield) })
-	}
-	closeAll(sources)
-	for _, name := range oldest {
-		err = errors.Join(err, os.Remove(name))
-	}
-	return err
-}
-
-// merge yields the records of sorted sources in order, without duplicates.
-func (s *sorter) merge(ctx context.Context, sources []source, yield func(record, error) bool) {
-	var h sourceHeap
-	for _, src := range sources {
-		if err := h.add(src); err != nil {
-			yield(record{}, err)
-			return
-		}
-	}
-	heap.Init(&h)
-	var lastTime int64
-	var lastID []byte
-	for first := true; len(h) > 0; first = false {
-		if err := ctx.Err(); err != nil {
-			yield(record{}, err)
-			return
-		}
-		r := h[0].record
-		id := r.id()
-		if duplicate := !first && r.time == lastTime && bytes.Equal(id, lastID); duplicate {
+		if s.any && e.at == s.last.at && e.event.ID == string(s.lastID) {
 			s.duplicates++
-		} else {
-			lastTime, lastID = r.time, append(lastID[:0], id...)
-			if !yield(r, nil) {
-				return
-			}
+			continue
 		}
-		if err := h.advance(); err != nil {
-			yield(record{}, err)
-			return
-		}
+		s.last.at, s.lastID, s.any = e.at, append(s.lastID[:0], e.event.ID...), true
+		return e, true, nil
 	}
+	return entry{}, false, nil
 }
 
-// A source gives the records of one run; io.EOF at its end. A record is valid
-// until the next call.
-type source interface {
-	next() (record, error)
-	close()
+// recycle says that events that came out are no longer in use.
+func (s *sorter) recycle() {
+	for _, b := range s.spent {
+		b.release()
+	}
+	clear(s.spent)
+	s.spent = s.spent[:0]
 }
 
-// A sourceHeap has the source with the least current record on top.
-type sourceHeap []*current
-
-type current struct {
-	record record
-	source source
+// A source has events in order: the rest of a batch, or of a file.
+type source struct {
+	head  entry
+	batch *batch
+	used  int // entries of the batch that come before the head
+	file  *runFile
 }
 
-func (h sourceHeap) Len() int           { return len(h) }
-func (h sourceHeap) Less(i, j int) bool { return h[i].record.compare(h[j].record) < 0 }
-func (h sourceHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *sourceHeap) Push(x any)        { *h = append(*h, x.(*current)) }
-func (h *sourceHeap) Pop() any {
-	last := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return last
-}
-
-// add takes in a source that is not empty; heap.Init comes later.
-func (h *sourceHeap) add(s source) error {
-	r, err := s.next()
-	if err == nil {
-		h.Push(&current{r, s})
+// advance moves on the first of some sources. It drops the source at its end.
+func (s *sorter) advance(sources *queue[*source]) error {
+	src := sources.min()
+	if src.batch != nil {
+		if src.used++; src.used < len(src.batch.entries) {
+			src.head = src.batch.entries[src.used]
+			sources.fix()
+			return nil
+		}
+		s.held -= src.batch.memory()
+		s.spent = append(s.spent, src.batch)
+		sources.pop()
+		return nil
+	}
+	head, err := src.file.next()
+	switch err {
+	case nil:
+		src.head = head
+		sources.fix()
+	case io.EOF:
+		sources.pop()
+		s.files--
+		return src.file.close()
 	}
 	return ignoreEOF(err)
-}
-
-// advance moves the top source to its next record.
-func (h *sourceHeap) advance() error {
-	top := (*h)[0]
-	r, err := top.source.next()
-	if err != nil {
-		heap.Pop(h)
-		return ignoreEOF(err)
-	}
-	top.record = r
-	heap.Fix(h, 0)
-	return nil
 }
 
 func ignoreEOF(err error) error {
@@ -358,74 +219,168 @@ func ignoreEOF(err error) error {
 	return err
 }
 
-type memoryRun struct{ rest []record }
-
-func (m *memoryRun) next() (record, error) {
-	if len(m.rest) == 0 {
-		return record{}, io.EOF
+// spill writes the events in memory to a run. When there are many runs already,
+// it merges them too, so that every event is rewritten once for each factor of
+// fanIn.
+func (s *sorter) spill(ctx context.Context) error {
+	out, rest := newSources(), newSources()
+	for _, src := range s.sources.items {
+		if src.batch != nil || s.files >= fanIn {
+			out.push(src)
+		} else {
+			rest.push(src)
+		}
 	}
-	r := m.rest[0]
-	m.rest = m.rest[1:]
-	return r, nil
+	s.sources = rest
+	run, err := s.write(ctx, &out)
+	if err != nil {
+		return fmt.Errorf("writing sorted records to the temporary folder: %w", err)
+	}
+	head, err := run.next()
+	if err != nil {
+		return errors.Join(err, run.close())
+	}
+	s.files++
+	s.sources.push(&source{head: head, file: run})
+	return nil
 }
 
-func (m *memoryRun) close() {}
+// write writes all that sources have to a new run, and opens it.
+func (s *sorter) write(ctx context.Context, sources *queue[*source]) (_ *runFile, err error) {
+	defer func() {
+		for _, src := range sources.items { // after an error
+			if src.file != nil {
+				err = errors.Join(err, src.file.close())
+			}
+		}
+	}()
+	if s.dir == "" {
+		if s.dir, err = os.MkdirTemp("", "cloudtell-scan-"); err != nil {
+			return nil, err
+		}
+	}
+	s.created++
+	f, err := os.Create(filepath.Join(s.dir, fmt.Sprintf("%06d.gz", s.created)))
+	if err != nil {
+		return nil, err
+	}
+	w, err := newRunWriter(f)
+	for err == nil && sources.len() > 0 {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		if err = w.write(sources.min().head); err == nil {
+			err = s.advance(sources)
+		}
+	}
+	if err == nil {
+		err = w.flush()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return nil, err
+	}
+	return openRun(f.Name())
+}
 
-// A fileRun reads what writeRun wrote. The checksum of gzip tells damage.
-type fileRun struct {
+// A runWriter writes entries into a file, for a runFile to read.
+type runWriter struct {
+	buffer *bufio.Writer
+	zip    *gzip.Writer
+}
+
+func newRunWriter(w io.Writer) (*runWriter, error) {
+	buffer := bufio.NewWriterSize(w, 1<<16)
+	zip, err := gzip.NewWriterLevel(buffer, gzip.BestSpeed)
+	return &runWriter{buffer, zip}, err
+}
+
+// The kinds of text that a run holds.
+const (
+	cloudTrailRecord  = 'c'
+	eventBridgeRecord = 'b'
+	accessLogLine     = 'a'
+)
+
+func (w *runWriter) write(e entry) error {
+	kind := byte(cloudTrailRecord)
+	switch {
+	case e.event.Category == event.AccessLog:
+		kind = accessLogLine
+	case e.event.EventBridge:
+		kind = eventBridgeRecord
+	}
+	var head [5 + binary.MaxVarintLen64]byte
+	binary.BigEndian.PutUint32(head[:], e.delivered)
+	head[4] = kind
+	n := 5 + binary.PutUvarint(head[5:], uint64(len(e.event.Text)))
+	if _, err := w.zip.Write(head[:n]); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w.zip, e.event.Text)
+	return err
+}
+
+func (w *runWriter) flush() error {
+	if err := w.zip.Close(); err != nil {
+		return err
+	}
+	return w.buffer.Flush()
+}
+
+// A runFile reads what a runWriter wrote. The checksum of gzip tells damage.
+type runFile struct {
 	file *os.File
 	r    *bufio.Reader
-	body []byte
+	text []byte
 }
 
-func openRuns(names []string) ([]source, error) {
-	var sources []source
-	for _, name := range names {
-		f, err := os.Open(name)
-		if err != nil {
-			return sources, err
-		}
-		sources = append(sources, &fileRun{file: f})
-		z, err := gzip.NewReader(bufio.NewReaderSize(f, 1<<16))
-		if err != nil {
-			return sources, fmt.Errorf("%s: %w", name, err)
-		}
-		sources[len(sources)-1].(*fileRun).r = bufio.NewReaderSize(z, 1<<16)
-	}
-	return sources, nil
-}
-
-func closeAll(sources []source) {
-	for _, s := range sources {
-		s.close()
-	}
-}
-
-func (f *fileRun) close() { f.file.Close() }
-
-func (f *fileRun) next() (record, error) {
-	var head [8]byte
-	if _, err := io.ReadFull(f.r, head[:]); err != nil {
-		return record{}, f.fault(err, true)
-	}
-	size, err := binary.ReadUvarint(f.r)
+func openRun(name string) (*runFile, error) {
+	f, err := os.Open(name)
 	if err != nil {
-		return record{}, f.fault(err, false)
+		return nil, err
 	}
-	f.body = slices.Grow(f.body[:0], int(size))[:size]
-	if _, err := io.ReadFull(f.r, f.body); err != nil {
-		return record{}, f.fault(err, false)
+	z, err := gzip.NewReader(bufio.NewReaderSize(f, 1<<16))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
 	}
-	return record{int64(binary.BigEndian.Uint64(head[:])), f.body}, nil
+	return &runFile{file: f, r: bufio.NewReaderSize(z, 1<<16)}, nil
 }
 
-// fault names the file in an error; io.EOF is none where a run may end.
-func (f *fileRun) fault(err error, mayEnd bool) error {
+// close removes the file.
+func (f *runFile) close() error { return errors.Join(f.file.Close(), os.Remove(f.file.Name())) }
+
+// next returns the next entry; io.EOF at the end.
+func (f *runFile) next() (entry, error) {
+	var head [5]byte
+	_, err := io.ReadFull(f.r, head[:])
 	if err == io.EOF {
-		if mayEnd {
-			return io.EOF
-		}
+		return entry{}, err
+	}
+	var size uint64
+	if err == nil {
+		size, err = binary.ReadUvarint(f.r)
+	}
+	if err == nil {
+		f.text = slices.Grow(f.text[:0], int(size))[:size]
+		_, err = io.ReadFull(f.r, f.text)
+	}
+	var e *event.Event
+	switch {
+	case err != nil:
+	case head[4] == accessLogLine:
+		e, err = event.ParseAccessLog(string(f.text))
+	default:
+		e, err = event.Parse(string(f.text))
+	}
+	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return fmt.Errorf("%s: %w", f.file.Name(), err)
+	if err != nil {
+		return entry{}, fmt.Errorf("%s: %w", f.file.Name(), err)
+	}
+	e.EventBridge = head[4] == eventBridgeRecord
+	return entry{e.Time.UnixNano(), binary.BigEndian.Uint32(head[:]), e}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math"
 	"strings"
 	"time"
 
@@ -15,7 +17,15 @@ import (
 )
 
 // batchSize is the number of events that detection takes at once.
-const batchSize = 4096
+const batchSize = 1024
+
+// dedup is the number of ids by which the engine knows duplicates of busy keys.
+// The sorter has dropped nearly all of them.
+const dedup = 1 << 14
+
+// maxSpent is the number of the sorter's batches that events on their way to
+// detection may keep in memory.
+const maxSpent = 256
 
 // A scanner runs one scan.
 type scanner struct {
@@ -41,11 +51,11 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 	}
 	learnt := &baseline.Memory{}
 	if o.baseline != "" {
-		if learnt, err = loadBaseline(o.baseline); err != nil {
+		if err := learnt.Restore(o.baseline); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return 0, err
 		}
 	}
-	engine, err := detect.NewEngine(set, learnt, &detect.EngineOptions{Shards: o.shards, Updates: true})
+	engine, err := detect.NewEngine(set, learnt, &detect.EngineOptions{Shards: o.shards, Dedup: dedup, Updates: true})
 	if err != nil {
 		return 0, err
 	}
@@ -54,6 +64,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		// A record from the future is a mistake, and would make all that follow
 		// look late.
 		options: event.ReadOptions{NotAfter: time.Now().Add(time.Hour)},
+		lag:     o.lag,
 	}}
 	if o.coverage || o.navigator != "" {
 		if s.intake.watch, err = coverage.New(set.Infos()); err != nil {
@@ -130,7 +141,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		if err := keepIncidents(ctx, joiner, learnt, joined); err != nil {
 			return 0, err
 		}
-		if err := saveBaseline(o.baseline, learnt); err != nil {
+		if err := learnt.Snapshot(o.baseline); err != nil {
 			return 0, err
 		}
 	}
@@ -177,44 +188,56 @@ func (s *scanner) fold(ctx context.Context, paths []string, process func([]*even
 		return nil
 	}
 	// The garbage collector lets memory grow to about twice what is in use.
-	sorter := newSorter(s.options.memory/2, workers())
+	sorter := newSorter(s.options.memory / 2)
 	defer func() { err = errors.Join(err, sorter.close()) }()
-	if err := s.intake.gather(ctx, paths, sorter); err != nil {
-		return err
-	}
 	p := &s.intake.progress
-	batch := make([]*event.Event, 0, batchSize)
+	events := make([]*event.Event, 0, batchSize)
 	next := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
-		if err := process(batch); err != nil {
-			return err
-		}
-		p.evaluated.Add(int64(len(batch)))
-		p.clock.Store(batch[len(batch)-1].Time.Unix())
-		clear(batch)
-		clear(s.arrived)
-		batch = batch[:0]
-		return nil
-	}
-	for r, err := range sorter.records(ctx) {
-		if err != nil {
-			return err
-		}
-		e, err := r.decode()
-		if err != nil {
-			s.problem(fmt.Errorf("a record was readable once only: %w", err))
-			continue
-		}
-		if delivered, _, _ := r.content(); delivered > 0 {
-			s.arrived[e.ID] = time.Unix(int64(delivered), 0)
-		}
-		if batch = append(batch, e); len(batch) == batchSize {
-			if err := next(); err != nil {
+		if len(events) > 0 {
+			if err := process(events); err != nil {
 				return err
 			}
+			p.evaluated.Add(int64(len(events)))
+			p.clock.Store(events[len(events)-1].Time.Unix())
 		}
+		clear(events)
+		clear(s.arrived)
+		events = events[:0]
+		sorter.recycle()
+		return ctx.Err()
+	}
+	take := func(before int64) error {
+		for {
+			e, ok, err := sorter.next(before)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				break
+			}
+			if e.delivered > 0 {
+				s.arrived[strings.Clone(e.event.ID)] = time.Unix(int64(e.delivered), 0)
+			}
+			if events = append(events, e.event); len(events) == batchSize {
+				if err := next(); err != nil {
+					return err
+				}
+			}
+		}
+		if len(sorter.spent) > maxSpent {
+			for i, e := range events {
+				events[i] = e.Clone()
+			}
+			sorter.recycle()
+		}
+		return nil
+	}
+	add := func(b *batch) error { return sorter.add(ctx, b) }
+	if err := s.intake.read(ctx, paths, add, take); err != nil {
+		return err
+	}
+	if err := take(math.MaxInt64); err != nil {
+		return err
 	}
 	s.copies += sorter.duplicates
 	return next()
@@ -254,7 +277,7 @@ func (s *scanner) conclude(r *report, w io.Writer) int {
 			count(c.records, "record"), count(int64(c.files), "file"), digits(stats.Evaluated),
 			digits(stats.Duplicate+s.copies), digits(stats.Late), digits(stats.Rejected))
 		if stats.Late > 0 {
-			fmt.Fprintln(w, "late are events older than what the baseline or -warm has seen of the same principal; they were learnt before, or are lost")
+			fmt.Fprintln(w, "late are events older than what was seen of the same principal before: in the baseline or -warm, or because they were delivered later than -lag allows")
 		}
 		list(fmt.Sprintf("learnt nothing from %s", count(int64(s.unlearnt.total), "verdict")), &s.unlearnt)
 		list(fmt.Sprintf("skipped %s without a log", count(int64(c.skipped.total), "path")), &c.skipped)

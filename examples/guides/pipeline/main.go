@@ -96,11 +96,12 @@ func open(state, config string, out io.Writer) (*pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
+	backoff := &detect.Backoff{Wait: wait, Report: func(attempt int, err error) {
+		log.Printf("store, attempt %d: %v", attempt, err)
+	}}
 	engine, err := detect.NewEngine(set, store, &detect.EngineOptions{
 		Updates: true, // the joiner wants to see findings go on
-		Retry: detect.Backoff(8, 100*time.Millisecond, 10*time.Second, func(attempt int, err error) {
-			log.Printf("store, attempt %d: %v", attempt, err)
-		}),
+		Retry:   backoff.Retry,
 	})
 	if err != nil {
 		return nil, err
@@ -117,6 +118,16 @@ func open(state, config string, out io.Writer) (*pipeline, error) {
 		return nil, err
 	}
 	return &pipeline{engine: engine, joiner: joiner, state: state, out: out}, nil
+}
+
+// wait waits, but not longer than the context lasts.
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // each calls take with the log files at a path, in the order in which they were
@@ -159,8 +170,8 @@ func (p *pipeline) file(ctx context.Context, name string, take func(context.Cont
 		return err
 	}
 	defer f.Close()
-	batch := make([]*event.Event, 0, 2000)
-	for e, err := range event.Read(f, nil) {
+	var batch event.Batch // copies: what Read yields is reused
+	for e, err := range event.Read(f, &event.ReadOptions{Reuse: true}) {
 		if bad := (*event.DecodeError)(nil); errors.As(err, &bad) {
 			p.refused++ // one record; the next may be fine
 			log.Printf("%s: %v", name, bad)
@@ -169,15 +180,15 @@ func (p *pipeline) file(ctx context.Context, name string, take func(context.Cont
 		if err != nil {
 			return err // the file could not be read to its end
 		}
-		batch = append(batch, e.Clone()) // Read reuses the event
-		if len(batch) == cap(batch) {
-			if err := take(ctx, batch); err != nil {
+		batch.Add(e)
+		if len(batch.Events()) == 2000 {
+			if err := take(ctx, batch.Events()); err != nil {
 				return err
 			}
-			batch = batch[:0]
+			batch.Reset()
 		}
 	}
-	if err := take(ctx, batch); err != nil {
+	if err := take(ctx, batch.Events()); err != nil {
 		return err
 	}
 	return p.engine.Flush(ctx)
