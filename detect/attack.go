@@ -59,18 +59,26 @@ const (
 )
 
 // Name returns the tactic's name, or "" for an id unknown here.
-func (t Tactic) Name() string {
-	switch t {
-	case InitialAccess:
-		return "Initial Access"
-	case CredentialAccess:
-		return "Credential Access"
-	case Discovery:
-		return "Discovery"
-	case Collection:
-		return "Collection"
-	}
-	return ""
+func (t Tactic) Name() string { return tacticNames[t] }
+
+// All tactics of the Enterprise matrix: findings of other origin, such as
+// GuardDuty's, may serve any.
+var tacticNames = map[Tactic]string{
+	"TA0043": "Reconnaissance",
+	"TA0042": "Resource Development",
+	"TA0001": "Initial Access",
+	"TA0002": "Execution",
+	"TA0003": "Persistence",
+	"TA0004": "Privilege Escalation",
+	"TA0005": "Stealth",            // Defense Evasion until v18
+	"TA0112": "Defense Impairment", // since v19
+	"TA0006": "Credential Access",
+	"TA0007": "Discovery",
+	"TA0008": "Lateral Movement",
+	"TA0009": "Collection",
+	"TA0011": "Command and Control",
+	"TA0010": "Exfiltration",
+	"TA0040": "Impact",
 }
 
 // ShortName returns the tactic's name as the ATT&CK Navigator writes it,

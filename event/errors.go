@@ -19,13 +19,16 @@ var (
 	// ErrTime: the record's time is unreadable, or implausible.
 	ErrTime = errors.New("no plausible event time")
 	// ErrNotRecord: the text is well-formed but no log record of one call. The
-	// next two are cases of it.
+	// next three are cases of it.
 	ErrNotRecord = errors.New("not a log record")
 	// ErrNotification: the text announces a log file and does not hold it, as
 	// S3 event notifications and CloudTrail's own SNS messages do.
 	ErrNotification = fmt.Errorf("%w: a notification about log files", ErrNotRecord)
 	// ErrAggregated: CloudTrail summarised many calls into this record.
 	ErrAggregated = fmt.Errorf("%w: an aggregated event", ErrNotRecord)
+	// ErrGuardDuty: the text is a finding of GuardDuty. [DecodeError].Text holds
+	// it, for package guardduty.
+	ErrGuardDuty = fmt.Errorf("%w: a finding of GuardDuty", ErrNotRecord)
 )
 
 // A DecodeError is one record that could not be read. The records around it
@@ -41,6 +44,9 @@ type DecodeError struct {
 	Offset int64
 	// Err is the reason. It wraps one of the Err values of this package.
 	Err error
+	// Text is the JSON of what is no event but of use all the same: for
+	// [ErrGuardDuty], the finding without its wrappers. It is "" otherwise.
+	Text string
 }
 
 func (e *DecodeError) Error() string {

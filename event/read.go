@@ -71,6 +71,9 @@ const (
 //   - messages of SQS, SNS, Kinesis and Firehose that hold any of these
 //   - the lines of an S3 server access log
 //
+// Findings of GuardDuty may be among them: each is yielded as a [*DecodeError]
+// with [ErrGuardDuty] and its text.
+//
 // Any of these may be compressed with gzip, several times and in several
 // members, may begin with a byte order mark, and may nest.
 //

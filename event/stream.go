@@ -31,7 +31,7 @@ type stream struct {
 // array of records, or of wrappers around them.
 func isContainer(key string) bool {
 	switch key {
-	case "Records", "records", "Events", "events", "logEvents", "Messages":
+	case "Records", "records", "Events", "events", "logEvents", "Messages", "Findings":
 		return true
 	}
 	return false

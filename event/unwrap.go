@@ -34,6 +34,11 @@ func (s *stream) unwrap(text string, offset int64, fixed bool, level int) {
 				s.fail(offset, ErrNotification)
 				return
 			}
+		case "service", "Service":
+			if v.At("serviceName").Text() == "guardduty" || v.At("ServiceName").Text() == "guardduty" {
+				s.finding(text, offset)
+				return
+			}
 		case "detail-type": // EventBridge
 			detailType = v.Text()
 		case "detail":
@@ -56,6 +61,8 @@ func (s *stream) unwrap(text string, offset int64, fixed bool, level int) {
 		s.bridged = true
 		s.values(textWindow(string(detail), offset, true), level)
 		s.bridged = false
+	case detailType == "GuardDuty Finding" && detail != "":
+		s.finding(string(detail), offset)
 	case strings.HasPrefix(detailType, "Object "): // an S3 event by way of EventBridge
 		s.fail(offset, ErrNotification)
 	case payload != "":
@@ -68,6 +75,16 @@ func (s *stream) unwrap(text string, offset int64, fixed bool, level int) {
 		w.pos++
 		s.inside(w, level) // it may lack its closing brackets, or be a wrapper not known here
 	}
+}
+
+// finding yields a finding of GuardDuty: no event, but not to be lost.
+func (s *stream) finding(text string, offset int64) {
+	if s.done {
+		return
+	}
+	err := &DecodeError{Record: s.records, Offset: offset, Err: ErrGuardDuty, Text: strings.Clone(text)}
+	s.records++
+	s.done = !s.yield(nil, err)
 }
 
 // inner decodes text that was a string in a wrapper.

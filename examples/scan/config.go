@@ -28,7 +28,8 @@ type options struct {
 	suppressions []detect.Suppression
 	rules        []string // nil: all
 	baseline     string   // a file, or ""
-	format       string   // text, json or markdown
+	format       string   // one of formats
+	output       string   // a file, or ""
 	minSeverity  detect.Severity
 	failOn       detect.Severity // Silent: never
 	coverage     bool            // say what the logs let the rules see
@@ -45,9 +46,10 @@ type options struct {
 const usage = `Usage: scan [flags] PATH...
 
 Scan reads CloudTrail logs and S3 server access logs, learns what is normal for
-each principal, and prints what it finds. A PATH is a file, a folder, which is
-searched for logs at any depth, or "-", which is standard input. Logs may be
-compressed with gzip and in any order; files that hold no log are passed over.
+each principal, and prints what it finds. Findings of GuardDuty among the logs
+join the incidents. A PATH is a file, a folder, which is searched for logs at any
+depth, or "-", which is standard input. Logs may be compressed with gzip and in
+any order; files that hold no log are passed over.
 
 The exit status is 0 when the scan is done, 1 when it is done and -fail-on says
 so, 2 for bad use, for input that could not be read, or an interruption.
@@ -98,7 +100,8 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 		o.warm = append(o.warm, s)
 		return nil
 	})
-	fs.StringVar(&o.format, "format", "text", "`form` of the findings: text, json (one a line) or markdown")
+	fs.StringVar(&o.format, "format", "text", "`form` of the findings: text, markdown, html (one page for people), json (one a line), ocsf, ocsf-1.1 and ecs (the same for other systems), or asff (requests to Security Hub, one a line)")
+	fs.StringVar(&o.output, "o", "", "write what is printed to this `file` instead")
 	fs.TextVar(&o.minSeverity, "min-severity", detect.Informational, "print findings of at least this `severity`: info, low, medium, high or critical")
 	fs.TextVar(&o.failOn, "fail-on", detect.Silent, "exit with status 1 on a finding or an incident of at least this `severity`, printed or not; silent means never")
 	fs.BoolVar(&o.coverage, "coverage", false, "say which logging was seen, which rules are blind for want of it, and what to switch on")
@@ -178,8 +181,10 @@ func (o *options) check() error {
 		return errors.New("a path is empty")
 	case stdin > 1:
 		return errors.New("standard input can be read only once")
-	case !slices.Contains([]string{"text", "json", "markdown"}, o.format):
-		return fmt.Errorf("-format %s: it is one of text, json and markdown", o.format)
+	case !slices.Contains(formats, o.format):
+		return fmt.Errorf("-format %s: it is one of %s", o.format, strings.Join(formats, ", "))
+	case o.forMachines() && o.format != "json" && (o.coverage || o.explain != ""):
+		return fmt.Errorf("-format %s has findings only, no -coverage and no -explain", o.format)
 	case o.shards < 0:
 		return errors.New("-shards is negative")
 	case o.lag < 0:

@@ -31,6 +31,8 @@ type intake struct {
 
 	watch *coverage.Coverage // what the logs let the rules see; nil if nobody asks
 
+	foreign foreign // findings among the records
+
 	mu      sync.Mutex
 	reading reading
 }
@@ -368,6 +370,13 @@ func (r *reader) file(ctx context.Context, i input, j *job) bool {
 	}
 	var f fileReading
 	for e, err := range event.Read(text, &r.options) {
+		if errors.Is(err, event.ErrGuardDuty) {
+			if err = in.foreign.add(err); err == nil {
+				f.records++
+				in.progress.records.Add(1)
+				continue
+			}
+		}
 		if err != nil {
 			f.fault(err)
 			continue

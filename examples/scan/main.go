@@ -3,12 +3,14 @@
 //
 //	go run ./examples/scan testdata/quickstart
 //	go run ./examples/scan -format json -baseline learnt /var/log/aws | jq .title
+//	go run ./examples/scan -format html -o report.html testdata/quickstart
 //	aws s3 cp s3://trail/file.json.gz - | go run ./examples/scan -
 //
 // Run it with -h for its flags. Its parts, in the order they work: config.go
 // reads the command line, inputs.go reads logs, in the order that deliveries.go
-// finds, merge.go puts their events in order, scan.go runs the detectors, explain.go asks them why, report.go gathers
-// what they find, printers.go prints it, and baseline.go keeps what was learnt.
+// finds, merge.go puts their events in order, scan.go runs the detectors,
+// explain.go asks them why, report.go gathers what they find, and formats.go and
+// printers.go print it.
 package main
 
 import (

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,19 +13,8 @@ import (
 	"unicode/utf16"
 
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/output"
 )
-
-// jsonPrinter prints findings as they settle, one a line.
-type jsonPrinter struct{ out *bufio.Writer }
-
-func (p *jsonPrinter) finding(f detect.Finding) error {
-	line, err := json.Marshal(f)
-	if err != nil {
-		return err
-	}
-	writeSpelled(p.out, line)
-	return p.out.Flush()
-}
 
 // writeSpelled writes JSON as a line. What a terminal could obey, JSON can
 // spell.
@@ -44,8 +32,6 @@ func writeSpelled(out *bufio.Writer, line []byte) {
 	}
 	out.WriteByte('\n')
 }
-
-func (p *jsonPrinter) close(*report) error { return nil }
 
 // maxPrinted is the number of findings that a report for people has. The least
 // severe make way.
@@ -248,35 +234,7 @@ func (p *markdownPrinter) close(r *report) error {
 		if rules[f.Rule] == nil {
 			rules[f.Rule] = f
 		}
-		printf("\n### %d. %s: %s\n\n", i+1, f.Severity, escape(f.Title))
-		item := func(label, text string) {
-			if text != "" {
-				printf("- %s: %s\n", label, text)
-			}
-		}
-		item("technique", join(technique(f), labelled("rule", f.Rule)))
-		item("who", join(code(f.Principal), labelled("session", code(f.Session)), labelled("key", code(f.AccessKeyID))))
-		item("from", join(code(f.SourceAddress), code(f.Region), labelled("account", code(f.AccountID)), code(f.UserAgent)))
-		when := moment(f.Time)
-		if f.Revision > 0 {
-			when += fmt.Sprintf(" to %s, %s", moment(f.Last), count(int64(f.Revision)+1, "report"))
-		}
-		item("when", when)
-		if !f.Learned.Since.IsZero() {
-			item("baseline", f.Learned.String())
-		}
-		if c, ok := f.Nearest(); ok {
-			item("nearest threshold", escape(c.String()))
-		}
-		item("ruled out", escape(strings.Join(guards(f), "; ")))
-		item("events", code(strings.Join(f.EventIDs, " ")))
-		item("id", code(f.ID))
-		if len(f.Evidence) > 0 {
-			printf("\n| evidence | observed | expected |\n|---|---|---|\n")
-			for _, e := range f.Evidence {
-				printf("| %s | %s | %s |\n", escape(e.Name), escape(e.Observed), escape(e.Expected))
-			}
-		}
+		printf("\n%s", output.Markdown(f))
 	}
 
 	printf("\n## What to do\n")
@@ -368,11 +326,10 @@ func technique(f *detect.Finding) string {
 	if name := f.Technique.Name(); name != "" {
 		s += " " + name
 	}
-	tactic := f.Tactic.Name()
-	if tactic == "" {
-		tactic = string(f.Tactic)
+	if tactic := cmp.Or(f.Tactic.Name(), string(f.Tactic)); tactic != "" {
+		s += " (" + tactic + ")"
 	}
-	return s + " (" + tactic + ")"
+	return strings.TrimSpace(s)
 }
 
 func someIDs(ids []string) string {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/coverage"
 	"github.com/cloudtell/cloudtell/detect/incident"
 	"github.com/cloudtell/cloudtell/event"
 )
@@ -42,6 +43,8 @@ type report struct {
 	incidents  []incident.Incident
 	suppressed map[string]int64 // by rule
 	unread     string           // what is missing, or ""
+	coverage   *coverage.Report // if the options or the form ask for it
+	unwritten  []error          // findings that the form has no place for
 }
 
 // A tally is what was found about one principal.
@@ -74,14 +77,7 @@ func newReport(o *options, infos []detect.Info, joiner *incident.Joiner, w io.Wr
 	for _, info := range infos {
 		r.quiet[info.Name] = cmp.Or(info.Quiet, 24*time.Hour)
 	}
-	switch out := bufio.NewWriter(w); o.format {
-	case "json":
-		r.printer = &jsonPrinter{out}
-	case "markdown":
-		r.printer = &markdownPrinter{out: out}
-	default:
-		r.printer = &textPrinter{out: out}
-	}
+	r.printer = newPrinter(r, bufio.NewWriter(w))
 	return r
 }
 
@@ -149,7 +145,9 @@ func (r *report) count(f *detect.Finding) {
 	r.reported[f.ID] = struct{}{}
 	r.bySeverity[f.Severity]++
 	r.byRule[f.Rule]++
-	r.byTechnique[f.Technique]++
+	if f.Technique != "" {
+		r.byTechnique[f.Technique]++
+	}
 	if parent := f.Technique.Parent(); parent != f.Technique {
 		r.byTechnique[parent]++
 	}
@@ -161,7 +159,9 @@ func (r *report) count(f *detect.Finding) {
 	}
 	t.findings++
 	t.worst = max(t.worst, f.Severity)
-	t.techniques[f.Technique.Parent()] = true
+	if f.Technique != "" {
+		t.techniques[f.Technique.Parent()] = true
+	}
 }
 
 // fails makes the scan fail if -fail-on says so of the severity of a finding or

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"os"
 	"strings"
 	"time"
 
@@ -45,6 +46,14 @@ type scanner struct {
 
 // scan does what the options say. Its error is one that ended the scan.
 func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Writer) (status int, err error) {
+	if o.output != "" {
+		file, createErr := os.Create(o.output)
+		if createErr != nil {
+			return 0, createErr
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		stdout = file
+	}
 	set, err := o.newSet()
 	if err != nil {
 		return 0, err
@@ -66,7 +75,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		options: event.ReadOptions{NotAfter: time.Now().Add(time.Hour)},
 		lag:     o.lag,
 	}}
-	if o.coverage || o.navigator != "" {
+	if o.coverage || o.navigator != "" || o.format == "html" {
 		if s.intake.watch, err = coverage.New(set.Infos()); err != nil {
 			return 0, err
 		}
@@ -75,7 +84,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		s.rules = append(s.rules, info.Name)
 	}
 	stop := func() {}
-	if !o.quiet && isTerminal(stderr) && !(o.format == "json" && isTerminal(stdout)) {
+	if !o.quiet && isTerminal(stderr) && !(o.forMachines() && isTerminal(stdout)) {
 		stop = s.intake.progress.show(stderr)
 		defer stop()
 	}
@@ -88,6 +97,7 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		return 0, err
 	}
 	s.history = s.intake.reading.files
+	s.intake.foreign.findings = nil // of what is only learnt from, nothing is reported
 	s.judge(ctx, o.verdicts)
 	joiner, joined, err := newJoiner(ctx, o, learnt)
 	if err != nil {
@@ -118,11 +128,20 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		return 0, err
 	}
 	stop()
+	if o.rules == nil { // otherwise these rules' findings only
+		if err := r.add(s.intake.foreign.list()); err != nil {
+			return 0, err
+		}
+	}
 	r.unread = s.intake.reading.unread()
 	r.suppressed = engine.Stats().Suppressed
+	if s.intake.watch != nil {
+		r.coverage = s.intake.watch.Report()
+	}
 	if err := r.close(); err != nil {
 		return 0, err
 	}
+	s.problem(errors.Join(r.unwritten...))
 	if err := s.reportCoverage(r, stdout); err != nil {
 		return 0, err
 	}
@@ -150,19 +169,15 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 
 // reportCoverage prints and writes what the options ask for.
 func (s *scanner) reportCoverage(r *report, stdout io.Writer) error {
-	if s.intake.watch == nil {
-		return nil
-	}
-	c := s.intake.watch.Report()
 	if s.options.navigator != "" {
-		if err := writeNavigator(s.options.navigator, c, r.byTechnique); err != nil {
+		if err := writeNavigator(s.options.navigator, r.coverage, r.byTechnique); err != nil {
 			return err
 		}
 	}
-	if !s.options.coverage {
+	if !s.options.coverage || s.options.format == "html" { // the page has it
 		return nil
 	}
-	return printCoverage(stdout, s.options.format, c)
+	return printCoverage(stdout, s.options.format, r.coverage)
 }
 
 // timed tells the coverage how late findings came: with the delivery of the
@@ -270,7 +285,7 @@ func (s *scanner) conclude(r *report, w io.Writer) int {
 		}
 	}
 	if !s.options.quiet {
-		if s.options.format == "json" {
+		if s.options.forMachines() || s.options.output != "" {
 			fmt.Fprintf(w, "%s; %s\n", r.headline(), r.scope())
 		}
 		fmt.Fprintf(w, "read %s from %s: %s evaluated, %s duplicate, %s late, %s rejected\n",
@@ -290,7 +305,7 @@ func (s *scanner) conclude(r *report, w io.Writer) int {
 		fmt.Fprintf(w, "-explain: no event with the id %s was scanned\n", clean(s.options.explain))
 	}
 
-	nothing := r.events == 0 && (c.files == s.history || c.unreadable.total > 0)
+	nothing := r.events == 0 && r.findings == 0 && (c.files == s.history || c.unreadable.total > 0)
 	if nothing {
 		fmt.Fprintln(w, "no log was read")
 	}
