@@ -39,6 +39,8 @@ var exceptions = []exception{
 	{"go run ./examples/storebench engine", "go run ./examples/storebench -days 1 -rounds 1 engine", "five rounds take minutes"},
 	{"go run ./examples/storebench records", "go run ./examples/storebench -records 1000 -batches 1 records", "likewise"},
 	{"go run ./examples/storebench -records 1000000 records", "", "9 GB of records"},
+	{"go test ./examples/outputcheck", "", "go test work runs it; it needs a browser and npm"},
+	{"go test ./examples/outputcheck -run TestPage -args -shots /tmp", "", "likewise"},
 	{"AWS_PROFILE=audit AWS_REGION=eu-west-1 go run ./event/awstrail/readiness", "go vet ./event/awstrail/readiness", "it needs an account"},
 	{"GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -tags lambda.norpc -o bootstrap . && zip function.zip bootstrap",
 		"go build -tags lambda.norpc -o bootstrap .", "for the machine that it runs on: another one's standard library would be compiled, and zip need not be installed"},

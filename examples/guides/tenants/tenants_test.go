@@ -14,6 +14,7 @@ import (
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/baseline/baselinetest"
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/coverage"
 	"github.com/cloudtell/cloudtell/event"
 	"github.com/cloudtell/cloudtell/examples/account"
 	"github.com/cloudtell/cloudtell/examples/guides/tenants"
@@ -36,22 +37,36 @@ func Example() {
 			if err != nil {
 				panic(err)
 			}
-			told += len(findings)
-		}
-		fmt.Println(customer.name, "was told", told, "findings, of", tenant.Stats().Evaluated, "events")
-		for _, in := range tenant.Incidents() {
-			if in.Severity >= detect.Medium {
-				fmt.Println("-", in.Severity, in.Title)
+			for _, f := range findings {
+				if f.Severity >= detect.High {
+					told++
+				}
 			}
 		}
-		fmt.Println("-", tenant.Coverage().Advice[0])
+		fmt.Println(customer.name, "was told of findings high up:", told > 0)
+		for _, in := range tenant.Incidents() {
+			if in.Severity >= detect.Medium {
+				fmt.Println("-", in.Severity, in.Principals, in.Stage)
+			}
+		}
+		for _, t := range tenant.Coverage().Techniques {
+			if t.State == coverage.Ready {
+				fmt.Println("- sees", t.ID)
+			}
+		}
 	}
 	// Output:
-	// acme was told 34 findings, of 1161 events
-	// - critical alex: from access to collection, 31 findings
-	// - Set Config.Locate. 6 rules wait for it.
-	// globex was told 3 findings, of 873 events
-	// - Set Config.Locate. 6 rules wait for it.
+	// acme was told of findings high up: true
+	// - critical [arn:aws:iam::111122223333:user/alex] collection
+	// - sees T1530
+	// - sees T1552
+	// - sees T1580
+	// - sees T1619
+	// globex was told of findings high up: false
+	// - sees T1530
+	// - sees T1552
+	// - sees T1580
+	// - sees T1619
 }
 
 // deliveries are the files of a small account's trail, as they come.
