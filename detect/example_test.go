@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -131,6 +132,125 @@ func ExampleSet_Apply() {
 	// Output:
 	// 2026-01-21 first call in ap-south-1
 	// true
+}
+
+// succeeded is a condition that the event alone decides. Rules share it by
+// pointer, and those that it rules out are not run.
+var succeeded = &detect.Condition{
+	Text: "the call succeeded",
+	Is:   func(e *event.Event) bool { return e.Succeeded() },
+}
+
+func ExampleCondition() {
+	engine := engineOf(detect.New(detect.Info{
+		Name: "instance-list", Doc: "A principal lists instances.", Technique: "T1580", Tactic: detect.Discovery, Severity: detect.Low,
+		Events: []string{"ec2:DescribeInstances"}, Conditions: []*detect.Condition{succeeded},
+	}, func(p *detect.Pass) {
+		p.Report("", "listed instances")
+	}))
+	findings, _ := engine.Process(context.Background(), []*event.Event{call(1, "eu-west-1")})
+	for _, f := range findings {
+		fmt.Println(f.Title, f.Checks)
+	}
+	// Output: listed instances [the call succeeded: yes]
+}
+
+// Warm learns from history. What it holds is not reported.
+func ExampleEngine_Warm() {
+	ctx, engine := context.Background(), engineOf(newRegion)
+	var history []*event.Event
+	for day := 1; day <= 20; day++ {
+		history = append(history, call(day, "eu-west-1"))
+	}
+	if err := engine.Warm(ctx, history); err != nil {
+		fmt.Println(err)
+	}
+	findings, _ := engine.Process(ctx, []*event.Event{call(21, "ap-south-1")})
+	stats := engine.Stats()
+	fmt.Println(len(findings), "finding;", stats.Events, "events, of which", stats.Evaluated, "evaluated")
+	// Output: 1 finding; 21 events, of which 21 evaluated
+}
+
+// What is known and accepted is suppressed for a while, and counted all the
+// same.
+func ExampleNewSet_suppressions() {
+	set, err := detect.NewSet([]detect.Detector{newRegion}, &detect.SetOptions{Suppressions: []detect.Suppression{{
+		Rule: "new-region", Subject: "ap-*", Reason: "moving to Asia, TICKET-1", Expires: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+	}}})
+	if err != nil {
+		panic(err)
+	}
+	engine, err := detect.NewEngine(set, nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	for day := 1; day <= 21; day++ {
+		region := "eu-west-1"
+		if day == 21 {
+			region = "ap-south-1"
+		}
+		findings, _ := engine.Process(context.Background(), []*event.Event{call(day, region)})
+		for _, f := range findings {
+			fmt.Println(f.Title)
+		}
+	}
+	fmt.Println("suppressed:", engine.Stats().Suppressed)
+	// Output: suppressed: map[new-region:1]
+}
+
+// A Retry of one's own gives up on errors that waiting does not mend.
+func ExampleRetry_Do() {
+	denied := errors.New("access denied")
+	retry := detect.Retry(func(ctx context.Context, attempt int, err error) error {
+		if errors.Is(err, denied) || attempt == 3 {
+			return fmt.Errorf("given up after %d: %w", attempt, err)
+		}
+		return nil
+	})
+	err := retry.Do(context.Background(), func() error { return denied })
+	fmt.Println(err)
+	// Output: given up after 1: access denied
+}
+
+func ExampleFinding_Nearest() {
+	engine := engineOf(detect.New(detect.Info{
+		Name: "long-names", Doc: "A region has a long name.", Technique: "T1580", Tactic: detect.Discovery, Severity: detect.Low,
+		Threshold: detect.Threshold{Of: "letters in the region's name", Value: 9, Min: 1, Max: 100},
+	}, func(p *detect.Pass) {
+		if p.Reaches(len(strings.ReplaceAll(p.Event.Region, "-", ""))) {
+			p.Report("", "many letters")
+		}
+	}))
+	findings, _ := engine.Process(context.Background(), []*event.Event{call(1, "ap-southeast-3")})
+	nearest, ok := findings[0].Nearest()
+	fmt.Println(nearest, ok)
+	// Output: letters in the region's name: 12 of at least 9 true
+}
+
+// byAddress is a scope of one's own: what is remembered is kept by source
+// address, whoever calls from there.
+var byAddress = &detect.Scope{Name: "address", Key: func(e *event.Event) string { return e.SourceAddress }}
+
+func ExampleScope() {
+	callers := baseline.Distinct("caller", func(e *event.Event) string { return e.Principal.Key }, 10, time.Hour)
+	engine := engineOf(detect.New(detect.Info{
+		Name: "many-callers", Doc: "Several principals call from one address.", Technique: "T1078.004", Tactic: detect.InitialAccess,
+		Severity: detect.Low, Scope: byAddress, Uses: []baseline.Feature{callers},
+	}, func(p *detect.Pass) {
+		if p.AtLeast("principals within an hour", callers.In(p).Count, 2) {
+			p.Report("", "several principals")
+		}
+	}))
+	alice := call(1, "eu-west-1")
+	bob, err := event.Parse(strings.NewReplacer("alice", "bob", "id-1", "id-2").Replace(alice.Text))
+	if err != nil {
+		panic(err)
+	}
+	findings, _ := engine.Process(context.Background(), []*event.Event{alice, bob})
+	for _, f := range findings {
+		fmt.Println(f.Title, "at", f.Key, f.Checks)
+	}
+	// Output: several principals at 198.51.100.7 [principals within an hour: 2 of at least 2]
 }
 
 // An engine that waits for its store when that is away, and says so.

@@ -55,6 +55,31 @@ func Example() {
 	// First thing to do: Ask the principal's owner; if unexplained, revoke the principal's sessions and keys.
 }
 
+// What a Joiner remembers outlives the process as a record of bytes.
+func ExampleJoiner_UnmarshalBinary() {
+	joiner, err := incident.NewJoiner(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	joiner.Add(detect.Finding{ID: "1", Rule: "root-use", Technique: "T1078.004", Severity: detect.Medium, Title: "root was used",
+		Principal: "arn:aws:iam::111122223333:root", PrincipalName: "root", Time: time.Date(2026, 3, 2, 1, 12, 0, 0, time.UTC)})
+	record, err := joiner.AppendBinary(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	restarted, err := incident.NewJoiner(&incident.Options{Gap: 12 * time.Hour})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := restarted.UnmarshalBinary(record); err != nil {
+		log.Fatal(err)
+	}
+	for _, in := range restarted.Incidents() {
+		fmt.Println(in.Severity, in.Title)
+	}
+	// Output: medium root: root was used
+}
+
 const assumeRole = `{"eventID": "e1", "eventTime": "2026-03-02T01:20:00Z", "eventSource": "sts.amazonaws.com", "eventName": "AssumeRole",
 "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/alice", "accountId": "111122223333", "userName": "alice", "accessKeyId": "AKIAEXAMPLEALICE"},
 "responseElements": {"credentials": {"accessKeyId": "ASIAEXAMPLERESTORE"},
