@@ -1,4 +1,4 @@
-//go:build goexperiment.jsonv2
+//go:build unix && goexperiment.jsonv2
 
 package main
 
@@ -9,5 +9,5 @@ import (
 
 // jsonV2Cases are the cases that need GOEXPERIMENT=jsonv2.
 func jsonV2Cases(each splitter) []benchCase {
-	return []benchCase{{"encoding/json/v2", structs[jsontext.Value](each, func(b []byte, v any) error { return json.Unmarshal(b, v) })}}
+	return []benchCase{inMemory("encoding/json/v2", structs[jsontext.Value](each, func(b []byte, v any) error { return json.Unmarshal(b, v) }))}
 }

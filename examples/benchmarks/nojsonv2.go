@@ -1,4 +1,4 @@
-//go:build !goexperiment.jsonv2
+//go:build unix && !goexperiment.jsonv2
 
 package main
 
