@@ -76,12 +76,16 @@ func run(args []string, out io.Writer) error {
 		return err
 	}
 	defer inputs.remove()
+	var verdicts []verdict
 	var errs []error
 	for _, t := range chosen {
-		if err := t.measure(&o, inputs, out); err != nil {
+		more, err := t.measure(&o, inputs, out)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", t.title, err))
 		}
+		verdicts = append(verdicts, more...)
 	}
+	printVerdicts(out, verdicts)
 	return errors.Join(errs...)
 }
 

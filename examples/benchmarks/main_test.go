@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -20,6 +21,9 @@ import (
 
 // All cases that work on files find the same records.
 func TestCasesAgree(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads a day's log many times")
+	}
 	want := 0
 	for range plainRecords(1) {
 		want++
@@ -32,7 +36,7 @@ func TestCasesAgree(t *testing.T) {
 	tried := make(map[caseOf]bool)
 	for _, table := range tables(&options{days: 1, principals: 1}) {
 		in := table.input
-		if in == (input{}) || testing.Short() && in.perFile > 0 {
+		if in == (input{}) {
 			continue
 		}
 		in.days = 1
@@ -71,8 +75,39 @@ func oneRound(t *testing.T, c benchCase, dir string) result {
 	return r
 }
 
+// Files read on several cores yield their events in the order of the files.
+func TestInOrder(t *testing.T) {
+	var want []string
+	for record := range plainRecords(1) {
+		e, err := event.Parse(record)
+		require.NoError(t, err)
+		want = append(want, e.ID)
+	}
+	paths, err := filesIn(written(t, input{days: 1, perFile: 100, gzip: true}))
+	require.NoError(t, err)
+	var got []string
+	for events, err := range inOrder(paths, 3, klauspost) {
+		require.NoError(t, err)
+		for i := range events {
+			got = append(got, strings.Clone(events[i].ID))
+		}
+	}
+	require.Equal(t, want, got)
+
+	for _, err := range inOrder(append(paths, "missing"), 2, plain) {
+		if err != nil {
+			require.ErrorIs(t, err, fs.ErrNotExist)
+			return
+		}
+	}
+	require.Fail(t, "a missing file was not missed")
+}
+
 // A process of its own prepares the input of a case, and one runs the case.
 func TestProcesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
 	t.Setenv(asProgram, "yes")
 	var out bytes.Buffer
 	require.NoError(t, run([]string{"-rounds", "1", "-days", "1", "-case", "alone", "gzip"}, &out))
@@ -173,6 +208,9 @@ func TestDetect(t *testing.T) {
 
 // DuckDB's answers are the ones that a few lines of Go give.
 func TestDuckDB(t *testing.T) {
+	if testing.Short() {
+		t.Skip("asks another program")
+	}
 	home, err := duckHome()
 	if err != nil {
 		t.Skip(err)
@@ -251,7 +289,7 @@ func TestPrint(t *testing.T) {
 	slow := []result{{Events: 10, CPU: 300, Mallocs: 10}, {Events: 10, CPU: 100, Mallocs: 20}, {Events: 10, CPU: 200, Mallocs: 30}}
 	fast := []result{{Events: 10, CPU: 100}}
 	var out bytes.Buffer
-	table.print(&out, 3, []*trial{
+	verdicts := table.print(&out, 3, []*trial{
 		{benchCase: &table.cases[0], results: slow},
 		{benchCase: &table.cases[1], results: fast},
 		{benchCase: &table.cases[2], missing: &errUnavailable{"no node\nanywhere"}},
@@ -266,4 +304,8 @@ func TestPrint(t *testing.T) {
 | none |        - |     - |            - | not available: no node                    |
 `
 	require.Equal(t, want, out.String())
+
+	out.Reset()
+	printVerdicts(&out, verdicts)
+	require.Equal(t, "\n**Targets: 1 of 2 met**\n\n- Title; fast: times <= 0.4: missed\n", out.String())
 }

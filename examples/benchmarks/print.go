@@ -80,8 +80,15 @@ type target struct {
 	text   string // "MB/s, times compress/gzip alone"
 }
 
-// print prints the table in Markdown.
-func (t *table) print(out io.Writer, rounds int, trials []*trial) {
+// A verdict says whether a target is met.
+type verdict struct {
+	of   string // table and case
+	text string // the target, and what became of it
+	met  bool
+}
+
+// print prints the table in Markdown, and returns what became of its targets.
+func (t *table) print(out io.Writer, rounds int, trials []*trial) (verdicts []verdict) {
 	fmt.Fprintf(out, "\n**%s** (%d rounds)\n\n", t.title, rounds)
 	var bases [][]result
 	for _, r := range trials {
@@ -125,31 +132,58 @@ func (t *table) print(out io.Writer, rounds int, trials []*trial) {
 		}
 		var goals []string
 		if r.missing != nil {
-			goals = append(goals, firstLine(r.missing.Error()))
+			text := firstLine(r.missing.Error())
+			goals = append(goals, text)
+			if len(r.targets) > 0 {
+				verdicts = append(verdicts, verdict{t.title + "; " + r.name, text, false})
+			}
 		} else {
 			for _, g := range r.targets {
-				goals = append(goals, g.check(value(g.metric, g.times, r.results)))
+				text, met := g.check(value(g.metric, g.times, r.results))
+				goals = append(goals, text)
+				verdicts = append(verdicts, verdict{t.title + "; " + r.name, text, met})
 			}
 		}
 		rows = append(rows, append(row, strings.Join(goals, "; ")))
 	}
 	printRows(out, rows)
+	return verdicts
 }
 
 // check says whether a value meets the target.
-func (g target) check(v float64) string {
-	if math.IsNaN(v) {
-		return g.text + ": nothing to compare with"
-	}
+func (g target) check(v float64) (text string, met bool) {
 	sign, met := "<=", v <= g.limit
 	if g.metric.higher {
 		sign, met = ">=", v >= g.limit
 	}
-	verdict := "missed"
-	if met {
-		verdict = "met"
+	outcome := "missed"
+	switch {
+	case math.IsNaN(v):
+		outcome, met = "not measured", false
+	case met:
+		outcome = "met"
 	}
-	return fmt.Sprintf("%s %s %g: %s", g.text, sign, g.limit, verdict)
+	return fmt.Sprintf("%s %s %g: %s", g.text, sign, g.limit, outcome), met
+}
+
+// printVerdicts says which targets are not met.
+func printVerdicts(out io.Writer, verdicts []verdict) {
+	var missed []verdict
+	for _, v := range verdicts {
+		if !v.met {
+			missed = append(missed, v)
+		}
+	}
+	if len(verdicts) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "\n**Targets: %d of %d met**\n", len(verdicts)-len(missed), len(verdicts))
+	if len(missed) > 0 {
+		fmt.Fprintln(out)
+	}
+	for _, v := range missed {
+		fmt.Fprintf(out, "- %s: %s\n", v.of, v.text)
+	}
 }
 
 // printRows aligns a table's cells, numbers to the right.

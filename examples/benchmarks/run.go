@@ -87,8 +87,9 @@ type trial struct {
 	results []result
 }
 
-// measure runs the cases of a table in turns, and prints it.
-func (t *table) measure(o *options, inputs *inputs, out io.Writer) error {
+// measure runs the cases of a table in turns, prints it, and returns what
+// became of its targets.
+func (t *table) measure(o *options, inputs *inputs, out io.Writer) ([]verdict, error) {
 	var trials []*trial
 	defer func() {
 		for _, r := range trials {
@@ -105,18 +106,17 @@ func (t *table) measure(o *options, inputs *inputs, out io.Writer) error {
 		r := &trial{benchCase: c}
 		trials = append(trials, r)
 		if err := r.prepare(o, t, inputs); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
 	for range o.rounds {
 		for _, r := range trials {
 			if err := r.round(); err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
+				return nil, fmt.Errorf("%s: %w", r.name, err)
 			}
 		}
 	}
-	t.print(out, o.rounds, trials)
-	return nil
+	return t.print(out, o.rounds, trials), nil
 }
 
 // prepare writes the input of a trial, and starts its process.
