@@ -1,10 +1,12 @@
 package baseline
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"iter"
+	"math"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -17,27 +19,29 @@ import (
 // slides in steps of a sixteenth of its length, or a little more when it is
 // shorter than ten minutes, and never spans more than its length.
 //
-// cap, from 2 to 1024, is the number of values remembered, the most recent
+// cap, from 2 to 256, is the number of values remembered, the most recent
 // ones; the count never exceeds it. Make it twice the threshold that matters,
 // so that a burst stays exact while events come out of order.
 func Distinct(name string, value func(*event.Event) string, cap int, window time.Duration) *Of[Window] {
 	return newDistinct(name, values{one: value}, cap, window)
 }
 
-// DistinctEach is [Distinct] for events that carry several values at once.
-func DistinctEach(name string, each func(*event.Event) iter.Seq[string], cap int, window time.Duration) *Of[Window] {
+// DistinctEach is [Distinct] for events that carry several values at once, which
+// each appends to a list.
+func DistinctEach(name string, each func([]string, *event.Event) []string, cap int, window time.Duration) *Of[Window] {
 	return newDistinct(name, values{each: each}, cap, window)
 }
 
 func newDistinct(name string, vs values, cap int, window time.Duration) *Of[Window] {
-	cap = clamp(cap, 2, 1024)
+	cap = clamp(cap, 2, maxItems)
 	window = clamp(window, time.Minute, 30*Day)
 	g := newGrid(window)
 	return &Of[Window]{
 		serial:   nextSerial(),
-		id:       fmt.Sprintf("distinct/1 %s cap=%d window=%v", name, cap, window),
-		maxBytes: 2 + cap*maxItemBytes,
-		newCell:  func() Cell { return &distinctCell{grid: g, cap: cap, values: vs} },
+		id:       fmt.Sprintf("distinct/2 %s cap=%d window=%v", name, cap, window),
+		maxBytes: binary.MaxVarintLen64 + 2 + cap*maxItemBytes,
+		newCell:  func() Cell { return &distinctCell{grid: g, cap: cap, note: vs.note} },
+		note:     vs.note,
 		answer:   func(c Cell, v *View) Window { return c.(*distinctCell).answer(v) },
 	}
 }
@@ -48,9 +52,8 @@ type Window struct {
 	// Count is the number of different values.
 	Count int
 
-	cell      *distinctCell
-	low, high int64 // granules
-	except    []Known
+	cell *distinctCell
+	in   [maxItems / 64]uint64 // bit i: item i
 }
 
 // Known is an answer that knows values: a [Novelty], those that are
@@ -63,16 +66,34 @@ type Known interface {
 // knows. It compares whole values, so their features must remember the same
 // ones.
 func (w Window) Except(known ...Known) Window {
-	w.except = append(slices.Clip(w.except), known...)
-	w.Count = 0
-	if w.cell != nil {
-		for i := range w.cell.items {
-			if w.has(&w.cell.items[i]) {
-				w.Count++
+	for i, word := range w.in {
+		for ; word != 0; word &= word - 1 {
+			bit := bits.TrailingZeros64(word)
+			if knownTo(known, w.cell.hashes[64*i+bit]) {
+				w.in[i] &^= 1 << bit
+				w.Count--
 			}
 		}
 	}
 	return w
+}
+
+// knownTo calls no method of the interface: so that it costs no allocation to
+// make one.
+func knownTo(known []Known, hash uint64) bool {
+	for _, k := range known {
+		switch k := k.(type) {
+		case Novelty:
+			if k.knows(hash) {
+				return true
+			}
+		case Window:
+			if k.knows(hash) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Contains reports whether a value is in the window.
@@ -82,13 +103,8 @@ func (w Window) knows(hash uint64) bool {
 	if w.cell == nil {
 		return false
 	}
-	i, found := w.cell.find(hash)
-	return found && w.has(&w.cell.items[i])
-}
-
-func (w Window) has(it *item) bool {
-	return it.trace.within(w.low, w.high) != 0 &&
-		!slices.ContainsFunc(w.except, func(k Known) bool { return k.knows(it.hash) })
+	i, found := find(w.cell.hashes, hash)
+	return found && w.in[i/64]>>(i%64)&1 != 0
 }
 
 // Values returns the window's values, oldest first. Long ones are cut to their
@@ -96,7 +112,7 @@ func (w Window) has(it *item) bool {
 func (w Window) Values() []string {
 	var list []string
 	for _, it := range w.items() {
-		list = append(list, it.label)
+		list = append(list, it.label.String())
 	}
 	return list
 }
@@ -117,154 +133,202 @@ func (w Window) items() []item {
 	if w.cell == nil {
 		return nil
 	}
-	items := slices.Clone(w.cell.items)
-	items = slices.DeleteFunc(items, func(it item) bool { return !w.has(&it) })
+	var items []item
+	for i, word := range w.in {
+		for ; word != 0; word &= word - 1 {
+			at := 64*i + bits.TrailingZeros64(word)
+			items = append(items, item{w.cell.hashes[at], w.cell.sightings[at]})
+		}
+	}
 	slices.SortFunc(items, func(a, b item) int {
-		return cmp.Or(cmp.Compare(a.millis, b.millis), cmp.Compare(a.label, b.label), cmp.Compare(a.hash, b.hash))
+		return cmp.Or(cmp.Compare(a.millis, b.millis), bytes.Compare(a.label.bytes[:], b.label.bytes[:]), cmp.Compare(a.hash, b.hash))
 	})
 	return items
 }
 
-// An item is one value of a distinctCell.
+// maxItems is the most values that a distinctCell may have.
+const maxItems = 256
+
+// An item is one value of a window.
 type item struct {
-	hash   uint64
-	millis int64 // time last seen, of the event named by id
-	trace  trace
+	hash uint64
+	sighting
+}
+
+// A sighting is when and in which event a value was seen last.
+type sighting struct {
+	millis int64
 	id     eventID
-	label  string
+	label  labelText // of the value
 }
 
-const maxItemBytes = 8 + binary.MaxVarintLen64 + binary.MaxVarintLen64 + maxEventIDBytes + 1 + maxLabel
+const maxItemBytes = maxValueBytes + binary.MaxVarintLen64 + binary.MaxVarintLen64 + maxEventIDBytes
 
+// A distinctCell keeps apart what is looked at for each event, so that little
+// memory is touched: item i is hashes[i], traces[i] and sightings[i].
 type distinctCell struct {
-	grid   grid
-	cap    int
-	values values
-	items  []item // sorted by hash
-
-	last       Window // the answer to the last view, see firstSeenCell
-	lastSerial uint64
-	shared     bool // by many profiles that have no cell yet, so nothing is kept
+	grid      grid
+	cap       int
+	note      noter
+	hashes    []uint64 // ascending
+	traces    []trace
+	sightings []sighting
 }
 
-func (c *distinctCell) Fold(e *event.Event, now time.Time) {
-	if c.values.each == nil { // the common case, without a closure
-		if s := c.values.one(e); s != "" {
-			c.fold(s, e)
-		}
-		return
+func (c *distinctCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
+
+func (c *distinctCell) take(n *note, s *Scratch, e *event.Event) {
+	for _, v := range n.values {
+		c.fold(v, s.id, e.Time)
 	}
-	c.values.visit(e, func(s string) { c.fold(s, e) })
 }
 
-func (c *distinctCell) fold(value string, e *event.Event) {
-	h, millis := Hash(value), e.Time.UnixMilli()
-	i, found := c.find(h)
+func (c *distinctCell) fold(v value, id eventID, t time.Time) {
+	h, millis := v.hash, t.UnixMilli()
+	i, found := find(c.hashes, h)
 	if !found {
-		if len(c.items) >= c.cap {
-			oldest := 0
-			for j := range c.items {
-				if older(&c.items[j], &c.items[oldest]) {
-					oldest = j
-				}
-			}
-			if o := &c.items[oldest]; millis < o.millis || millis == o.millis && h < o.hash {
+		if len(c.hashes) >= c.cap {
+			oldest := c.oldest()
+			if m := c.sightings[oldest].millis; millis < m || millis == m && h < c.hashes[oldest] {
 				return
 			}
-			c.items = slices.Delete(c.items, oldest, oldest+1)
-			i, _ = c.find(h)
+			c.remove(oldest)
+			i, _ = find(c.hashes, h)
 		}
-		c.items = slices.Insert(c.items, i, item{hash: h, label: label(value)})
+		c.hashes = slices.Insert(c.hashes, i, h)
+		c.traces = slices.Insert(c.traces, i, trace{})
+		c.sightings = slices.Insert(c.sightings, i, sighting{millis: millis, id: id, label: label(v.text)})
 	}
-	it := &c.items[i]
-	fresh := it.trace.bits == 0
-	it.trace.add(c.grid.of(e.Time))
+	c.traces[i].add(c.grid.of(t))
 	// The later event names the value; of two at one instant the greater id,
 	// so that their order leaves no trace.
-	if id := newEventID(e.ID); fresh || millis > it.millis || millis == it.millis && it.id.less(id) {
-		it.millis, it.id = millis, id
+	if s := &c.sightings[i]; millis > s.millis || millis == s.millis && s.id.less(id) {
+		s.millis, s.id = millis, id
 	}
 }
 
-func older(a, b *item) bool {
-	return a.millis < b.millis || a.millis == b.millis && a.hash < b.hash
+// oldest returns the item that was seen last before the others.
+func (c *distinctCell) oldest() int {
+	oldest := 0
+	for i := range c.sightings {
+		a, b := c.sightings[i].millis, c.sightings[oldest].millis
+		if a < b || a == b && c.hashes[i] < c.hashes[oldest] {
+			oldest = i
+		}
+	}
+	return oldest
+}
+
+func (c *distinctCell) remove(i int) {
+	c.hashes = slices.Delete(c.hashes, i, i+1)
+	c.traces = slices.Delete(c.traces, i, i+1)
+	c.sightings = slices.Delete(c.sightings, i, i+1)
 }
 
 func (c *distinctCell) forget(before time.Time) {
 	low := c.grid.of(before) - c.grid.window
-	c.items = slices.DeleteFunc(c.items, func(it item) bool { return it.trace.last < low })
+	for i := len(c.traces) - 1; i >= 0; i-- {
+		if c.traces[i].last < low {
+			c.remove(i)
+		}
+	}
 }
 
-func (c *distinctCell) find(h uint64) (int, bool) {
-	return slices.BinarySearchFunc(c.items, h, func(it item, h uint64) int { return cmp.Compare(it.hash, h) })
+// find returns the place of a hash among ascending ones, or where it would be.
+func find(hashes []uint64, h uint64) (i int, found bool) {
+	low, high := 0, len(hashes)
+	for low < high {
+		if middle := int(uint(low+high) / 2); hashes[middle] < h {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low, low < len(hashes) && hashes[low] == h
 }
 
 func (c *distinctCell) answer(v *View) Window {
-	if c.shared {
-		return c.answerAnew(v)
+	n := v.noted(c.note)
+	if n.answered != v.serial {
+		n.window, n.answered = c.best(v), v.serial
 	}
-	if v.serial != c.lastSerial {
-		c.last, c.lastSerial = c.answerAnew(v), v.serial
-	}
-	return c.last
+	return n.window
 }
 
-func (c *distinctCell) share() { c.shared = true }
-
-func (c *distinctCell) answerAnew(v *View) Window {
+// best is the best window around the event.
+func (c *distinctCell) best(v *View) Window {
 	at := c.grid.of(v.Event.Time)
 	newest := at
-	for i := range c.items {
-		newest = max(newest, c.items[i].trace.last)
+	for i := range c.traces {
+		newest = max(newest, c.traces[i].last)
 	}
-	best := Window{cell: c}
+	best, low, high := 0, int64(0), int64(0)
 	// The windows that contain the event; those that reach beyond the newest
 	// value only add empty granules.
-	for high := at; high < at+c.grid.window && high <= newest; high++ {
-		low, n := high-c.grid.window+1, 0
-		for i := range c.items {
-			if c.items[i].trace.within(low, high) != 0 {
+	for end := at; end < at+c.grid.window && end <= newest; end++ {
+		begin, n := end-c.grid.window+1, 0
+		for i := range c.traces {
+			if c.traces[i].within(begin, end) != 0 {
 				n++
 			}
 		}
-		if n > best.Count {
-			best.Count, best.low, best.high = n, low, high
+		if n > best {
+			best, low, high = n, begin, end
 		}
 	}
-	return best
+	w := Window{Count: best, cell: c}
+	if best > 0 {
+		for i := range c.traces {
+			if c.traces[i].within(low, high) != 0 {
+				w.in[i/64] |= 1 << (i % 64)
+			}
+		}
+	}
+	return w
 }
 
 func (c *distinctCell) AppendBinary(b []byte) ([]byte, error) {
-	b = binary.AppendUvarint(b, uint64(len(c.items)))
-	for i := range c.items {
-		it := &c.items[i]
-		b = binary.BigEndian.AppendUint64(b, it.hash)
-		b = binary.AppendVarint(b, it.millis)
-		b = binary.AppendUvarint(b, it.trace.bits)
-		b = it.id.appendTo(b)
-		b = wire.AppendString(b, it.label)
+	if len(c.hashes) == 0 {
+		return b, nil
+	}
+	newest := c.sightings[0].millis
+	for i := range c.sightings {
+		newest = max(newest, c.sightings[i].millis)
+	}
+	b = binary.AppendVarint(b, newest)
+	b = binary.AppendUvarint(b, uint64(len(c.hashes)))
+	for i := range c.hashes {
+		s := &c.sightings[i]
+		b = s.label.appendTo(b, c.hashes[i])
+		b = binary.AppendUvarint(b, uint64(newest-s.millis))
+		b = binary.AppendUvarint(b, c.traces[i].bits)
+		b = s.id.appendTo(b)
 	}
 	return b, nil
 }
 
 func (c *distinctCell) UnmarshalBinary(data []byte) error {
+	if len(data) == 0 {
+		c.hashes, c.traces, c.sightings = nil, nil, nil
+		return nil
+	}
 	r := wire.NewReader(data)
-	n := r.Count(c.cap, 8+4)
-	items := make([]item, n)
-	for i := range items {
-		it := &items[i]
-		it.hash = r.Uint64()
-		it.millis = r.Varint()
-		it.trace = trace{last: c.grid.of(time.UnixMilli(it.millis)), bits: r.Uvarint(1<<64 - 1)}
-		it.id = readEventID(r)
-		it.label = r.String(maxLabel)
-		if i > 0 && it.hash <= items[i-1].hash || it.trace.bits&1 == 0 {
+	newest := r.Varint()
+	n := r.Count(c.cap, 4)
+	hashes, traces, sightings := make([]uint64, n), make([]trace, n), make([]sighting, n)
+	for i := range n {
+		s := &sightings[i]
+		s.label, hashes[i] = readValue(r)
+		s.millis = newest - int64(r.Uvarint(math.MaxInt64))
+		traces[i] = trace{last: c.grid.of(time.UnixMilli(s.millis)), bits: r.Uvarint(1<<64 - 1)}
+		s.id = readEventID(r)
+		if i > 0 && hashes[i] <= hashes[i-1] || traces[i].bits&1 == 0 {
 			return wire.ErrMalformed
 		}
 	}
 	if err := r.Close(); err != nil {
 		return err
 	}
-	c.items = items
+	c.hashes, c.traces, c.sightings = hashes, traces, sightings
 	return nil
 }

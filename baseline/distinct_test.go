@@ -2,7 +2,6 @@ package baseline_test
 
 import (
 	"fmt"
-	"iter"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -146,8 +145,8 @@ func TestDistinctInAnyOrder(t *testing.T) {
 }
 
 func TestDistinctEach(t *testing.T) {
-	f := baseline.DistinctEach("agents", func(e *event.Event) iter.Seq[string] {
-		return strings.SplitSeq(e.UserAgent, ",")
+	f := baseline.DistinctEach("agents", func(list []string, e *event.Event) []string {
+		return append(list, strings.Split(e.UserAgent, ",")...)
 	}, 20, time.Hour)
 	h := newHistory(t, f)
 	w := f.In(h.add(on(1, "10:00:00"), "a,b,,c,a"))

@@ -61,6 +61,7 @@ type Of[A any] struct {
 	maxBytes int
 	events   []string
 	newCell  func() Cell
+	note     noter // nil: the cells see for themselves
 	answer   func(Cell, *View) A
 }
 
@@ -92,7 +93,25 @@ func (f *Of[A]) On(patterns ...string) *Of[A] {
 	return &g
 }
 
+// Where returns the feature restricted to events for which concerns reports
+// true: others are not shown to its cells. A feature of [Custom] whose cells
+// would make nothing of them is spared the cells of keys that have no such
+// events. It is not part of the ID.
+func (f *Of[A]) Where(concerns func(*event.Event) bool) *Of[A] {
+	g := *f
+	g.serial = nextSerial()
+	g.note = func(e *event.Event, n *note, s *Scratch) bool {
+		if !concerns(e) {
+			n.serial = 0 // nothing noted: whoever asks about the event all the same makes the note
+			return false
+		}
+		return f.note == nil || f.note(e, n, s)
+	}
+	return &g
+}
+
 func (f *Of[A]) number() uint32 { return f.serial }
+func (f *Of[A]) noter() noter   { return f.note }
 
 // ID implements [Feature].
 func (f *Of[A]) ID() string { return f.id }
@@ -113,7 +132,7 @@ func (f *Of[A]) Events() []string { return f.events }
 func (f *Of[A]) In(v Viewer) A {
 	w := v.view()
 	slot := w.profile.layout.slotOf(f.serial, f)
-	w.since = w.profile.since(slot)
+	w.slot = slot
 	return f.answer(w.profile.cell(slot), w)
 }
 
@@ -144,9 +163,23 @@ type View struct {
 	// Event is the event in view. It must not be modified.
 	Event   *event.Event
 	profile *Profile
-	serial  uint64    // of the profile's views
-	since   time.Time // of the feature that is answering
+	scratch *Scratch
+	serial  uint64 // of the scratch's views
+	slot    int    // of the feature that is answering
 }
+
+// noted returns the note of the feature that is answering.
+func (v *View) noted(make noter) *note {
+	n := &v.scratch.notes[v.slot]
+	if n.serial != v.serial {
+		n.serial = v.serial
+		make(v.Event, n, v.scratch)
+	}
+	return n
+}
+
+// since is when the feature that is answering began to learn.
+func (v *View) since() time.Time { return v.profile.since(v.slot) }
 
 // A Viewer has a [View]: the View itself, or what embeds one, such as a
 // detector's pass.

@@ -1,10 +1,10 @@
 package baseline
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"iter"
 	"math/bits"
 	"slices"
 	"time"
@@ -58,9 +58,10 @@ func FirstSeen(name string, value func(*event.Event) string, o *FirstSeenOptions
 }
 
 // FirstSeenEach is [FirstSeen] for events that carry several values at once,
-// such as the names of a GetParameters call. It answers about the first of the
-// event's values that is new, or about the first if none is.
-func FirstSeenEach(name string, each func(*event.Event) iter.Seq[string], o *FirstSeenOptions) *Of[Novelty] {
+// such as the names of a GetParameters call, and which each appends to a list.
+// It answers about the first of the event's values that is new, or about the
+// first if none is.
+func FirstSeenEach(name string, each func([]string, *event.Event) []string, o *FirstSeenOptions) *Of[Novelty] {
 	return newFirstSeen(name, values{each: each}, o)
 }
 
@@ -68,9 +69,10 @@ func newFirstSeen(name string, vs values, o *FirstSeenOptions) *Of[Novelty] {
 	d := o.orDefault()
 	return &Of[Novelty]{
 		serial:   nextSerial(),
-		id:       fmt.Sprintf("first-seen/3 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
-		maxBytes: 2 + d.Cap*maxSeenBytes + 2*binary.MaxVarintLen32,
-		newCell:  func() Cell { return &firstSeenCell{options: d, values: vs} },
+		id:       fmt.Sprintf("first-seen/4 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
+		maxBytes: 2 + d.Cap*maxSeenBytes + 3*binary.MaxVarintLen32,
+		newCell:  func() Cell { return &firstSeenCell{options: &d, note: vs.note} },
+		note:     vs.note,
 		answer:   func(c Cell, v *View) Novelty { return c.(*firstSeenCell).answer(v) },
 	}
 }
@@ -96,13 +98,18 @@ type Novelty struct {
 	// new values, each of them new, to raise it to a half.
 	Unseen float64
 
-	cell *firstSeenCell
-	at   moment
+	cell  *firstSeenCell
+	at    moment
+	value value // Value
+	known bool  // not New
 }
 
 // Established reports whether another value is normal for the key, as of the
 // event.
 func (n Novelty) Established(value string) bool {
+	if value == n.value.text && value != "" {
+		return n.known
+	}
 	return n.knows(Hash(value))
 }
 
@@ -110,8 +117,8 @@ func (n Novelty) knows(hash uint64) bool {
 	if n.cell == nil {
 		return false
 	}
-	i := n.cell.find(hash)
-	return i >= 0 && n.cell.entries[i].established(n.at)
+	i, found := n.cell.find(hash)
+	return found && n.cell.entries[i].established(n.at)
 }
 
 // Examples returns at most max established values, the most recently seen
@@ -120,38 +127,21 @@ func (n Novelty) Examples(max int) []string {
 	if n.cell == nil {
 		return nil
 	}
-	known := slices.Clone(n.cell.entries)
-	known = slices.DeleteFunc(known, func(s seen) bool { return !s.established(n.at) })
-	slices.SortFunc(known, func(a, b seen) int {
-		return cmp.Or(cmp.Compare(b.last, a.last), cmp.Compare(a.label, b.label))
+	var known []int
+	for i := range n.cell.entries {
+		if n.cell.entries[i].established(n.at) {
+			known = append(known, i)
+		}
+	}
+	slices.SortFunc(known, func(a, b int) int {
+		return cmp.Or(cmp.Compare(n.cell.entries[b].last, n.cell.entries[a].last),
+			bytes.Compare(n.cell.labels[a].bytes[:], n.cell.labels[b].bytes[:]))
 	})
 	var labels []string
-	for _, s := range known[:min(max, len(known))] {
-		labels = append(labels, s.label)
+	for _, i := range known[:min(max, len(known))] {
+		labels = append(labels, n.cell.labels[i].String())
 	}
 	return labels
-}
-
-// values extracts what a feature remembers: one of its fields is set.
-type values struct {
-	one  func(*event.Event) string
-	each func(*event.Event) iter.Seq[string]
-}
-
-func (vs values) visit(e *event.Event, visit func(string)) {
-	if vs.each == nil {
-		if s := vs.one(e); s != "" {
-			visit(s)
-		}
-		return
-	}
-	if seq := vs.each(e); seq != nil {
-		for s := range seq {
-			if s != "" {
-				visit(s)
-			}
-		}
-	}
 }
 
 // A seen is one remembered value.
@@ -165,14 +155,14 @@ type seen struct {
 	// what arrived after it.
 	since   int32
 	verdict Verdict
-	label   string
 }
 
-// Encoded: 8 of hash, 5 each for first, last, days and since with the verdict,
-// 1+maxLabel.
+// Encoded: 5 each for first, last, days and since with the verdict, then 1+8 of
+// hash and 1+maxLabel.
 const (
-	maxLabel     = 32
-	maxSeenBytes = 8 + 4*binary.MaxVarintLen32 + 1 + maxLabel
+	maxLabel      = 32
+	maxValueBytes = 1 + 8 + 1 + maxLabel
+	maxSeenBytes  = 4*binary.MaxVarintLen32 + maxValueBytes
 )
 
 // A moment is what an answer about an event depends on besides the entries.
@@ -216,37 +206,30 @@ func (s *seen) established(m moment) bool {
 }
 
 type firstSeenCell struct {
-	options FirstSeenOptions
-	values  values
-	entries []seen // sorted by hash
+	options *FirstSeenOptions
+	note    noter
+	entries []seen      // ascending by hash
+	labels  []labelText // of the entries; apart, because events do not ask for them
 	// lost has the days of values that were seen on one day only and had to
 	// make way for others, so that a key with more new values than room is
 	// still known to show them. Only last and days are in use.
 	lost seen
-
-	// Many rules ask the same of one view. The answer to the last one is kept:
-	// memory for speed, no state.
-	last       Novelty
-	lastSerial uint64
-	shared     bool // by many profiles that have no cell yet, so nothing is kept
 }
 
-func (c *firstSeenCell) Fold(e *event.Event, now time.Time) {
-	if c.values.each == nil { // the common case, without a closure
-		if s := c.values.one(e); s != "" {
-			c.fold(s, e.Time)
-		}
-		return
+func (c *firstSeenCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
+
+func (c *firstSeenCell) take(n *note, _ *Scratch, e *event.Event) {
+	day, settled := dayOf(e.Time), settledDay(e.Time)
+	for _, v := range n.values {
+		c.fold(v, day, settled)
 	}
-	c.values.visit(e, func(s string) { c.fold(s, e.Time) })
 }
 
-func (c *firstSeenCell) fold(value string, t time.Time) {
-	day, settled := dayOf(t), settledDay(t)
-	h := Hash(value)
-	i, found := slices.BinarySearchFunc(c.entries, h, func(s seen, h uint64) int { return cmp.Compare(s.hash, h) })
+func (c *firstSeenCell) fold(v value, day, settled int32) {
+	h := v.hash
+	i, found := c.find(h)
 	if found && c.expired(&c.entries[i], day) {
-		c.entries[i] = seen{hash: h, first: day, last: day, days: 1, verdict: c.entries[i].verdict, label: c.entries[i].label}
+		c.entries[i] = seen{hash: h, first: day, last: day, days: 1, verdict: c.entries[i].verdict}
 		return
 	}
 	if found {
@@ -259,12 +242,12 @@ func (c *firstSeenCell) fold(value string, t time.Time) {
 		}
 		return
 	}
-	c.insert(i, seen{hash: h, first: day, last: day, days: 1, label: label(value)}, day)
+	c.insert(i, seen{hash: h, first: day, last: day, days: 1}, label(v.text), day)
 }
 
 // insert puts a new entry at its place, if need be instead of one that matters
 // less; if there is none, nothing changes.
-func (c *firstSeenCell) insert(i int, fresh seen, day int32) {
+func (c *firstSeenCell) insert(i int, fresh seen, label labelText, day int32) {
 	if len(c.entries) >= c.options.Cap {
 		victim := c.victim(day)
 		if fresh.verdict == Undecided && less(&fresh, &c.entries[victim]) {
@@ -275,11 +258,13 @@ func (c *firstSeenCell) insert(i int, fresh seen, day int32) {
 			c.lose(&c.entries[victim])
 		}
 		c.entries = slices.Delete(c.entries, victim, victim+1)
+		c.labels = slices.Delete(c.labels, victim, victim+1)
 		if victim < i {
 			i--
 		}
 	}
 	c.entries = slices.Insert(c.entries, i, fresh)
+	c.labels = slices.Insert(c.labels, i, label)
 }
 
 // lose keeps the day of a value of one day that is forgotten.
@@ -291,15 +276,14 @@ func (c *firstSeenCell) lose(s *seen) {
 
 // decide keeps a verdict about a value that was seen on a day; false if there
 // are too many verdicts to keep another.
-func (c *firstSeenCell) decide(hash uint64, label string, day int32, verdict Verdict) bool {
-	c.lastSerial = 0
+func (c *firstSeenCell) decide(hash uint64, label labelText, day int32, verdict Verdict) bool {
 	judged := 0
 	for i := range c.entries {
 		if c.entries[i].verdict != Undecided {
 			judged++
 		}
 	}
-	i, found := slices.BinarySearchFunc(c.entries, hash, func(s seen, h uint64) int { return cmp.Compare(s.hash, h) })
+	i, found := c.find(hash)
 	decided := found && c.entries[i].verdict != Undecided
 	if verdict != Undecided && !decided && judged >= c.options.Cap/2 {
 		return false
@@ -308,7 +292,7 @@ func (c *firstSeenCell) decide(hash uint64, label string, day int32, verdict Ver
 	case found:
 		c.entries[i].verdict = verdict
 	case verdict != Undecided:
-		c.insert(i, seen{hash: hash, first: day, last: day, days: 1, verdict: verdict, label: label}, day)
+		c.insert(i, seen{hash: hash, first: day, last: day, days: 1, verdict: verdict}, label, day)
 	}
 	return true
 }
@@ -366,39 +350,25 @@ func less(a, b *seen) bool {
 	return a.hash < b.hash
 }
 
-func (c *firstSeenCell) find(h uint64) int {
-	i, found := slices.BinarySearchFunc(c.entries, h, func(s seen, h uint64) int { return cmp.Compare(s.hash, h) })
-	if !found {
-		return -1
+// find returns the place of a hash's entry, or where it would be.
+func (c *firstSeenCell) find(h uint64) (i int, found bool) {
+	low, high := 0, len(c.entries)
+	for low < high {
+		if middle := int(uint(low+high) / 2); c.entries[middle].hash < h {
+			low = middle + 1
+		} else {
+			high = middle
+		}
 	}
-	return i
+	return low, low < len(c.entries) && c.entries[low].hash == h
 }
 
 func (c *firstSeenCell) answer(v *View) Novelty {
-	if c.shared {
-		return c.answerAnew(v)
+	n := v.noted(c.note)
+	if n.answered != v.serial {
+		n.novelty, n.answered = c.judge(v, n.values), v.serial
 	}
-	if v.serial != c.lastSerial {
-		c.last, c.lastSerial = c.answerAnew(v), v.serial
-	}
-	return c.last
-}
-
-func (c *firstSeenCell) share() { c.shared = true }
-
-func (c *firstSeenCell) answerAnew(v *View) Novelty {
-	n := Novelty{cell: c, at: moment{
-		settled:    v.settled(),
-		learnUntil: dayOf(v.since) + int32(c.options.Learn/Day),
-	}}
-	c.survey(&n, v.today())
-	if c.values.each == nil { // the common case, without a closure
-		if value := c.values.one(v.Event); value != "" {
-			n = c.judge(n, value)
-		}
-		return n
-	}
-	return c.judgeEach(n, v.Event)
+	return n.novelty
 }
 
 // survey sets what an answer says about all values.
@@ -424,71 +394,119 @@ func (c *firstSeenCell) survey(n *Novelty, today int32) {
 	n.Unseen = float64(bits.OnesCount32(fresh)) / float64(bits.OnesCount32(days)+assumed)
 }
 
-func (c *firstSeenCell) judgeEach(n Novelty, e *event.Event) Novelty {
-	c.values.visit(e, func(value string) { n = c.judge(n, value) })
-	return n
-}
-
-// judge makes an answer about a further value of the event.
-func (c *firstSeenCell) judge(n Novelty, value string) Novelty {
-	if n.New || n.Value == value {
-		return n
-	}
-	isNew, days := true, 0
-	if i := c.find(Hash(value)); i >= 0 {
-		isNew = !c.entries[i].established(n.at)
-		days = bits.OnesCount32(c.entries[i].settledDays(n.at.settled))
-	}
-	if n.Value == "" || isNew {
-		n.Value, n.New, n.Days = value, isNew, days
+// judge answers about the values of an event.
+func (c *firstSeenCell) judge(v *View, values []value) Novelty {
+	n := Novelty{cell: c, at: moment{
+		settled:    v.settled(),
+		learnUntil: dayOf(v.since()) + int32(c.options.Learn/Day),
+	}}
+	c.survey(&n, v.today())
+	for _, v := range values {
+		isNew, days := true, 0
+		if i, found := c.find(v.hash); found {
+			isNew = !c.entries[i].established(n.at)
+			days = bits.OnesCount32(c.entries[i].settledDays(n.at.settled))
+		}
+		if n.Value == "" || isNew {
+			n.Value, n.New, n.Days = v.text, isNew, days
+			n.value, n.known = v, !isNew
+		}
+		if isNew {
+			break
+		}
 	}
 	return n
 }
 
 // label keeps the end of a long value, which tells more of an ARN or a path
 // than its beginning.
-func label(value string) string {
+func label(value string) (l labelText) {
 	const cut = "…"
 	if len(value) > maxLabel {
 		value = value[len(value)-maxLabel+len(cut):]
 		for len(value) > 0 && value[0]&0xC0 == 0x80 { // not inside a character
 			value = value[1:]
 		}
-		return cut + value
+		l.length, l.cut = uint8(copy(l.bytes[:], cut)), true
 	}
-	return string([]byte(value)) // not the event's memory
+	l.length += uint8(copy(l.bytes[l.length:], value))
+	return l
+}
+
+// A labelText is a text of at most maxLabel bytes. Cells hold many, so they are
+// kept in place.
+type labelText struct {
+	length uint8
+	cut    bool // of a longer value
+	bytes  [maxLabel]byte
+}
+
+// String returns the text.
+func (l *labelText) String() string { return string(l.bytes[:l.length]) }
+
+// appendTo appends a value: its label and, if that is cut, its hash.
+func (l *labelText) appendTo(b []byte, hash uint64) []byte {
+	if l.cut {
+		b = binary.BigEndian.AppendUint64(append(b, maxLabel+1), hash)
+	}
+	return append(append(b, l.length), l.bytes[:l.length]...)
+}
+
+// readValue reads what appendTo appends.
+func readValue(r *wire.Reader) (l labelText, hash uint64) {
+	n := r.Uvarint(maxLabel + 1)
+	if l.cut = n == maxLabel+1; l.cut {
+		hash = r.Uint64()
+		n = r.Uvarint(maxLabel)
+	}
+	l.length = uint8(copy(l.bytes[:], r.Fixed(int(n))))
+	if !l.cut {
+		hash = Hash(l.String())
+	}
+	return l, hash
 }
 
 func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
+	if len(c.entries) == 0 {
+		return b, nil
+	}
+	newest := int32(0)
+	for i := range c.entries {
+		newest = max(newest, c.entries[i].last)
+	}
+	b = binary.AppendUvarint(b, uint64(newest))
 	b = binary.AppendUvarint(b, uint64(c.lost.last))
 	b = binary.AppendUvarint(b, uint64(c.lost.days))
 	b = binary.AppendUvarint(b, uint64(len(c.entries)))
 	for i := range c.entries {
 		s := &c.entries[i]
-		b = binary.BigEndian.AppendUint64(b, s.hash)
-		b = binary.AppendUvarint(b, uint64(s.last))
+		b = c.labels[i].appendTo(b, s.hash)
+		b = binary.AppendUvarint(b, uint64(newest-s.last))
 		b = binary.AppendUvarint(b, uint64(s.last-s.first))
 		b = binary.AppendUvarint(b, uint64(s.days))
 		b = binary.AppendUvarint(b, uint64(s.since)<<2|uint64(s.verdict))
-		b = wire.AppendString(b, s.label)
 	}
 	return b, nil
 }
 
 func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
+	if len(data) == 0 {
+		c.entries, c.labels, c.lost = nil, nil, seen{}
+		return nil
+	}
 	r := wire.NewReader(data)
+	newest := int32(r.Uvarint(maxDay))
 	lost := seen{last: int32(r.Uvarint(maxDay)), days: uint32(r.Uvarint(1<<32 - 1))}
-	n := r.Count(c.options.Cap, 8+5)
-	entries, judged := make([]seen, n), 0
+	n := r.Count(c.options.Cap, 5)
+	entries, labels, judged := make([]seen, n), make([]labelText, n), 0
 	for i := range entries {
 		s := &entries[i]
-		s.hash = r.Uint64()
-		s.last = int32(r.Uvarint(maxDay))
+		labels[i], s.hash = readValue(r)
+		s.last = newest - int32(r.Uvarint(uint64(newest)))
 		s.first = s.last - int32(r.Uvarint(uint64(s.last)))
 		s.days = uint32(r.Uvarint(1<<32 - 1))
 		since := r.Uvarint(maxDay<<2 | 3)
 		s.since, s.verdict = int32(since>>2), Verdict(since&3)
-		s.label = r.String(maxLabel)
 		if s.verdict != Undecided {
 			judged++
 		}
@@ -499,6 +517,6 @@ func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
 	if err := r.Close(); err != nil {
 		return err
 	}
-	c.entries, c.lost, c.lastSerial = entries, lost, 0
+	c.entries, c.labels, c.lost = entries, labels, lost
 	return nil
 }

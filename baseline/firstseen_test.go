@@ -2,7 +2,6 @@ package baseline_test
 
 import (
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -241,11 +240,11 @@ func TestFirstSeenExamples(t *testing.T) {
 }
 
 func TestFirstSeenEach(t *testing.T) {
-	f := baseline.FirstSeenEach("agents", func(e *event.Event) iter.Seq[string] {
+	f := baseline.FirstSeenEach("agents", func(list []string, e *event.Event) []string {
 		if e.UserAgent == "" {
 			return nil
 		}
-		return strings.SplitSeq(e.UserAgent, ",")
+		return append(list, strings.Split(e.UserAgent, ",")...)
 	}, nil)
 	h := newHistory(t, f)
 	h.add(on(1, "10:00:00"), "a,b,,c")

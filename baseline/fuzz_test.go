@@ -144,8 +144,15 @@ func fuzzCell(f *testing.F, feature baseline.Feature) {
 		require.NoError(t, err)
 		body, err := l.NewProfile().AppendBinary(nil)
 		require.NoError(t, err)
-		body = body[:len(body)-4-1] // the checksum, and the length of an empty cell
-		body = append(binary.AppendUvarint(body, uint64(len(b))), b...)
+		body = body[:len(body)-4] // the checksum
+		if len(b) > 0 {
+			// It ends with a list of the one feature without bytes, and an empty
+			// list: swap them.
+			id := body[len(body)-4 : len(body)-1]
+			cell := append([]byte{0, 1}, id...)
+			cell = binary.AppendUvarint(append(cell, 0), uint64(len(b)))
+			body = append(append(body[:len(body)-5], cell...), b...)
+		}
 		p, err := l.Decode(withChecksum(body))
 		require.NoError(t, err)
 		e := newEvent(1<<30, now, "1")

@@ -26,62 +26,71 @@ func Hash(value string) uint64 {
 	return binary.BigEndian.Uint64(h.Sum(nil)[:8])
 }
 
-// hashID is Hash for event ids. A UUID is random already, and AWS chooses it.
-func hashID(id string) uint64 {
-	if u, ok := parseUUID(id); ok {
-		return binary.BigEndian.Uint64(u[:8]) ^ binary.BigEndian.Uint64(u[8:])
+// hashOf is what a profile remembers an event by: 40 bits are enough to tell it
+// from some hundreds. A UUID is random already, and AWS chooses it; the factor
+// is for those of other sources.
+func (x *eventID) hashOf(id string) uint64 {
+	const factor = 0x9e3779b97f4a7c15 // 2^64 by the golden ratio
+	var h uint64
+	if x.length == uuidBytes {
+		h = (binary.BigEndian.Uint64(x.bytes[:8]) ^ binary.BigEndian.Uint64(x.bytes[8:])) * factor
+	} else {
+		h = Hash(id)
 	}
-	return Hash(id)
+	return h >> (64 - 8*recentBytes)
 }
+
+const recentBytes = 5
 
 // An eventID keeps an event's id in a record: 16 bytes for a UUID.
 type eventID struct {
-	uuid  [16]byte
-	other string // an id that is no UUID, if it has at most maxOtherID bytes
+	length uint8    // 16 for a UUID; 0 for none
+	bytes  [16]byte // of an id that is no UUID, its text, if it has at most maxOtherID bytes
 }
 
-const maxOtherID = 15
+const (
+	uuidBytes  = 16
+	maxOtherID = 15
+)
 
 // maxEventIDBytes bounds what appendTo appends.
 const maxEventIDBytes = 17
 
 func newEventID(id string) eventID {
 	if u, ok := parseUUID(id); ok {
-		return eventID{uuid: u}
+		return eventID{uuidBytes, u}
 	}
-	if len(id) > maxOtherID {
-		return eventID{}
+	var x eventID
+	if len(id) <= maxOtherID {
+		x.length = uint8(copy(x.bytes[:], id))
 	}
-	return eventID{other: string([]byte(id))}
+	return x
 }
 
 // String returns the id as the event had it, or "" if it was not kept.
 func (x eventID) String() string {
-	if x == (eventID{}) || x.other != "" {
-		return x.other
+	if x.length != uuidBytes {
+		return string(x.bytes[:x.length])
 	}
 	var b [36]byte
-	hex.Encode(b[0:8], x.uuid[0:4])
-	hex.Encode(b[9:13], x.uuid[4:6])
-	hex.Encode(b[14:18], x.uuid[6:8])
-	hex.Encode(b[19:23], x.uuid[8:10])
-	hex.Encode(b[24:36], x.uuid[10:16])
+	hex.Encode(b[0:8], x.bytes[0:4])
+	hex.Encode(b[9:13], x.bytes[4:6])
+	hex.Encode(b[14:18], x.bytes[6:8])
+	hex.Encode(b[19:23], x.bytes[8:10])
+	hex.Encode(b[24:36], x.bytes[10:16])
 	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
 	return string(b[:])
 }
 
 func (x eventID) less(y eventID) bool {
-	if c := bytes.Compare(x.uuid[:], y.uuid[:]); c != 0 {
-		return c < 0
+	if (x.length == uuidBytes) != (y.length == uuidBytes) {
+		return y.length == uuidBytes
 	}
-	return x.other < y.other
+	return bytes.Compare(x.bytes[:x.length], y.bytes[:y.length]) < 0
 }
 
 func (x eventID) appendTo(b []byte) []byte {
-	if x.uuid != [16]byte{} {
-		return append(append(b, 16), x.uuid[:]...)
-	}
-	return append(append(b, byte(len(x.other))), x.other...)
+	return append(append(b, x.length), x.bytes[:x.length]...)
 }
 
 // parseUUID accepts exactly the lower-case form that eventID.String writes.
@@ -115,11 +124,6 @@ func hexDigit(c byte) byte {
 }
 
 func readEventID(r *wire.Reader) (x eventID) {
-	b := r.Bytes(len(x.uuid))
-	if len(b) == len(x.uuid) {
-		copy(x.uuid[:], b)
-		return x
-	}
-	x.other = string(b)
+	x.length = uint8(copy(x.bytes[:], r.Bytes(len(x.bytes))))
 	return x
 }

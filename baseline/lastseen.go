@@ -18,6 +18,7 @@ func LastSeen(name string, is func(*event.Event) bool) *Of[Absence] {
 		id:       fmt.Sprintf("last-seen/1 %s", name),
 		maxBytes: 1 + lastDays*binary.MaxVarintLen32,
 		newCell:  func() Cell { return &lastSeenCell{is: is} },
+		note:     func(e *event.Event, _ *note, _ *Scratch) bool { return is(e) },
 		answer:   func(c Cell, v *View) Absence { return c.(*lastSeenCell).answer(v) },
 	}
 }

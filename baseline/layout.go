@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cloudtell/cloudtell/baseline/internal/wire"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -29,11 +30,13 @@ const MaxLateness = 24 * time.Hour
 type Layout struct {
 	lateness time.Duration
 	features []Feature
-	ids      []uint32
+	ids      []featureID
 	slots    map[Feature]int
+	byID     map[featureID]int
 	serials  []serialSlot // the slots of features made here, a hash table by serial
 	index    *event.Index
 	empty    []Cell // what a feature answers from before its cell exists
+	noters   []noter
 	maxBytes int
 }
 
@@ -50,26 +53,29 @@ func NewLayout(lateness time.Duration, features ...Feature) (*Layout, error) {
 		lateness: clamp(cmp.Or(lateness, Lateness), time.Second, MaxLateness),
 		features: features,
 		slots:    make(map[Feature]int, len(features)),
+		byID:     make(map[featureID]int, len(features)),
 		maxBytes: maxHeaderBytes,
 	}
-	byID := make(map[uint32]string, len(features))
+	byID := make(map[featureID]string, len(features))
 	patterns := make([][]string, len(features))
 	for i, f := range features {
 		if f == nil || f.ID() == "" {
 			return nil, fmt.Errorf("%w: feature %d is nil or has no ID", ErrFeature, i)
 		}
-		id := uint32(Hash(f.ID()) >> 32)
+		id := featureID(Hash(f.ID()) >> (64 - 8*idBytes))
 		if other, taken := byID[id]; taken {
 			return nil, fmt.Errorf("%w: two features have the ID %q (the other: %q); share one value instead", ErrFeature, f.ID(), other)
 		}
 		byID[id] = f.ID()
+		l.byID[id] = i
 		l.slots[f] = i
 		l.ids = append(l.ids, id)
-		empty := f.NewCell()
-		if c, ok := empty.(interface{ share() }); ok {
-			c.share()
+		l.empty = append(l.empty, f.NewCell())
+		var note noter
+		if f, ok := f.(interface{ noter() noter }); ok {
+			note = f.noter()
 		}
-		l.empty = append(l.empty, empty)
+		l.noters = append(l.noters, note)
 		l.maxBytes += maxSlotBytes + f.MaxBytes()
 		if s, ok := f.(interface{ Events() []string }); ok {
 			patterns[i] = s.Events()
@@ -82,6 +88,32 @@ func NewLayout(lateness time.Duration, features ...Feature) (*Layout, error) {
 	l.index = index
 	l.hashSerials()
 	return l, nil
+}
+
+// A featureID is what a record names a feature by: the beginning of the hash of
+// its ID.
+type featureID uint32
+
+const idBytes = 3
+
+func (id featureID) appendTo(b []byte) []byte {
+	return append(b, byte(id>>16), byte(id>>8), byte(id))
+}
+
+func readID(r *wire.Reader) featureID {
+	b := r.Fixed(idBytes)
+	if b == nil {
+		return 0
+	}
+	return featureID(b[0])<<16 | featureID(b[1])<<8 | featureID(b[2])
+}
+
+// find returns the slot of a feature, or -1.
+func (l *Layout) find(id featureID) int {
+	if i, ok := l.byID[id]; ok {
+		return i
+	}
+	return -1
 }
 
 // Features returns the layout's features. The caller must not modify the slice.
@@ -139,6 +171,6 @@ func (l *Layout) slotOf(serial uint32, f Feature) int {
 // maxHeaderBytes bounds a record without its cells; maxSlotBytes what a cell
 // takes besides its own bytes.
 const (
-	maxHeaderBytes = 3 + 4 + 4*binary.MaxVarintLen64 + 3 + maxRecent*(8+binary.MaxVarintLen64) + 3
-	maxSlotBytes   = 4 + 2*binary.MaxVarintLen64 + binary.MaxVarintLen32
+	maxHeaderBytes = 4 + 4 + 4*binary.MaxVarintLen64 + 3 + maxRecent*(8+binary.MaxVarintLen64) + 3 + 3
+	maxSlotBytes   = idBytes + 2*binary.MaxVarintLen64 + binary.MaxVarintLen32
 )

@@ -26,26 +26,55 @@ const (
 // A Profile is what is remembered about one key: a cell for each feature of
 // its layout, and the key's own clock. One goroutine at a time may use it.
 type Profile struct {
-	layout *Layout
-	clock  int64 // latest event time, Unix milliseconds
-	first  int64 // earliest event time
-	events int64
-	days   trace // days with events
-	recent []recentID
-	slots  []slot
-	seen   View
-	views  uint64
+	layout  *Layout
+	clock   int64 // latest event time, Unix milliseconds
+	first   int64 // earliest event time
+	events  int64
+	days    trace // days with events
+	recent  []recentID
+	cells   cells
+	joined  []joining // by slot; nil if no feature has
+	scratch *Scratch
 }
 
-// A slot holds one feature's cell, nil until an event concerns it.
-type slot struct {
-	cell Cell
-	// A feature that came into use after the profile's first event has an age
-	// of its own: the time of its first event, and the number of events that
-	// came before it. first is noTime until then.
+// A joining is the age of a feature that came into use after the profile's
+// first event: the time of the first event since, noTime until then, and the
+// number of events that came before it.
+type joining struct {
 	joined bool
 	first  int64
 	before int64
+}
+
+// cells holds the cells of the features that an event has concerned: few of
+// many. Bits tell which slots have one.
+type cells struct {
+	has  []uint64
+	list []Cell // by slot
+}
+
+// rank returns the place of a slot's cell, and whether there is one.
+func (c *cells) rank(slot int) (i int, ok bool) {
+	word, bit := slot/64, uint64(1)<<(slot%64)
+	for _, w := range c.has[:word] {
+		i += bits.OnesCount64(w)
+	}
+	return i + bits.OnesCount64(c.has[word]&(bit-1)), c.has[word]&bit != 0
+}
+
+// get returns a slot's cell, or nil.
+func (c *cells) get(slot int) Cell {
+	if i, ok := c.rank(slot); ok {
+		return c.list[i]
+	}
+	return nil
+}
+
+// put adds the cell of a slot that has none.
+func (c *cells) put(slot int, cell Cell) {
+	i, _ := c.rank(slot)
+	c.list = slices.Insert(c.list, i, cell)
+	c.has[slot/64] |= 1 << (slot % 64)
 }
 
 const noTime = math.MaxInt64
@@ -61,7 +90,7 @@ type recentID struct {
 
 // NewProfile returns an empty profile.
 func (l *Layout) NewProfile() *Profile {
-	return &Profile{layout: l, slots: make([]slot, len(l.features))}
+	return &Profile{layout: l, cells: cells{has: make([]uint64, (len(l.features)+63)/64)}}
 }
 
 // Clock returns the latest event time folded, or the zero time if there was
@@ -87,7 +116,19 @@ func (p *Profile) First() time.Time {
 //
 // Duplicates are known by the last 512 event ids within the allowed lateness.
 func (p *Profile) Fold(e *event.Event) Outcome {
-	id, millis := hashID(e.ID), e.Time.UnixMilli()
+	if p.scratch == nil {
+		p.scratch = new(Scratch)
+	}
+	return p.FoldIn(p.scratch, e)
+}
+
+// FoldIn is Fold with a scratch that other profiles use, too: a view is valid
+// until the next of them folds an event.
+func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
+	p.scratch = scratch
+	scratch.folded = nil
+	scratch.id = newEventID(e.ID)
+	id, millis := scratch.id.hashOf(e.ID), e.Time.UnixMilli()
 	for i := range p.recent {
 		if p.recent[i].hash == id {
 			return Duplicate
@@ -102,31 +143,40 @@ func (p *Profile) Fold(e *event.Event) Outcome {
 	p.clock, p.first = max(p.clock, millis), min(p.first, millis)
 	p.days.add(int64(dayOf(e.Time)))
 	p.remember(recentID{id, millis})
-	for i := range p.slots {
-		if s := &p.slots[i]; s.joined && millis < s.first {
-			if s.first == noTime {
-				s.before = p.events
+	for i := range p.joined {
+		if j := &p.joined[i]; j.joined && millis < j.first {
+			if j.first == noTime {
+				j.before = p.events
 			}
-			s.first = millis
+			j.first = millis
 		}
 	}
 	p.events++
 
+	scratch.begin(len(p.layout.features))
+	scratch.profile, scratch.folded = p, e
 	now := time.UnixMilli(p.clock).UTC()
 	for _, i := range p.layout.index.Lookup(e) {
-		s := &p.slots[i]
-		if s.cell == nil {
-			s.cell = p.layout.features[i].NewCell()
+		n := &scratch.notes[i]
+		if note := p.layout.noters[i]; note != nil {
+			n.serial = scratch.serial
+			if !note(e, n, scratch) {
+				continue
+			}
 		}
-		s.cell.Fold(e, now)
+		if c, ok := p.open(i).(taker); ok {
+			c.take(n, scratch, e)
+		} else {
+			p.open(i).Fold(e, now)
+		}
 	}
 	return Evaluated
 }
 
 // remember keeps the latest ids, by time.
 func (p *Profile) remember(r recentID) {
-	if len(p.recent) == maxRecent {
-		p.forget()
+	if len(p.recent) == cap(p.recent) || len(p.recent) == maxRecent {
+		p.forget() // rather than grow
 	}
 	if len(p.recent) == maxRecent {
 		p.recent = slices.Delete(p.recent, 0, maxRecent/8)
@@ -151,31 +201,43 @@ func (p *Profile) forget() {
 // View returns the profile's view of an event that it has just folded, valid
 // until the next call of Fold or View.
 func (p *Profile) View(e *event.Event) *View {
-	p.views++
-	p.seen = View{Event: e, profile: p, serial: p.views}
-	return &p.seen
+	if p.scratch == nil {
+		p.scratch = new(Scratch)
+	}
+	s := p.scratch
+	if s.profile != p || s.folded != e {
+		s.begin(len(p.layout.features))
+		s.profile, s.folded = nil, nil
+	}
+	s.view = View{Event: e, profile: p, scratch: s, serial: s.serial}
+	return &s.view
 }
 
 // Cell returns a feature's cell, for engines that keep state of their own in
 // the record. It panics if the feature is not in the layout.
-func (p *Profile) Cell(f Feature) Cell {
-	s := &p.slots[p.layout.slot(f)]
-	if s.cell == nil {
-		s.cell = f.NewCell()
+func (p *Profile) Cell(f Feature) Cell { return p.open(p.layout.slot(f)) }
+
+// open returns a slot's cell, a new one if it has none.
+func (p *Profile) open(slot int) Cell {
+	c := p.cells.get(slot)
+	if c == nil {
+		c = p.layout.features[slot].NewCell()
+		p.cells.put(slot, c)
 	}
-	return s.cell
+	return c
 }
 
+// cell returns a slot's cell to answer from.
 func (p *Profile) cell(slot int) Cell {
-	if c := p.slots[slot].cell; c != nil {
+	if c := p.cells.get(slot); c != nil {
 		return c
 	}
 	return p.layout.empty[slot]
 }
 
 func (p *Profile) since(slot int) time.Time {
-	if s := &p.slots[slot]; s.joined {
-		return time.UnixMilli(s.first).UTC()
+	if p.joined != nil && p.joined[slot].joined {
+		return time.UnixMilli(p.joined[slot].first).UTC()
 	}
 	return time.UnixMilli(p.first).UTC()
 }
@@ -184,20 +246,26 @@ func (p *Profile) age(slot int, at time.Time) Age {
 	since := p.since(slot)
 	settled := int64(settledDay(at))
 	days := p.days.within(max(settled-30, int64(dayOf(since))), settled-1)
-	return Age{
+	age := Age{
 		Since:  since,
 		For:    max(0, at.Sub(since)),
 		Days:   bits.OnesCount64(days),
-		Events: p.events - p.slots[slot].before,
+		Events: p.events,
 	}
+	if p.joined != nil {
+		age.Events -= p.joined[slot].before
+	}
+	return age
 }
 
-// The record format, version 1: magic and version, the profile's own fields,
-// the recent ids, then each feature's id, age and cell, and a checksum of all
-// that. Numbers are varints unless said otherwise.
+// The record format, version 2: magic, version and the form of the body, plain
+// or deflated; the body; and a checksum of all that. The body has the profile's
+// own fields, the recent ids; the ids of the features that have no bytes, known
+// as long as the profile itself; and of the others, their ids, ages and cells.
+// Numbers are varints unless said otherwise.
 const (
 	magic0, magic1 = 'c', 't'
-	version        = 1
+	version        = 2
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -206,51 +274,73 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // MaxBytes. It fails only if a cell breaks its contract.
 func (p *Profile) AppendBinary(b []byte) ([]byte, error) {
 	start := len(b)
+	body, err := p.appendBody(nil)
+	if err != nil {
+		return b, err
+	}
+	if b, err = appendBody(append(b, magic0, magic1, version), body); err != nil {
+		return b[:start], err
+	}
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli)), nil
+}
+
+func (p *Profile) appendBody(b []byte) ([]byte, error) {
 	p.forget()
-	b = append(b, magic0, magic1, version)
 	b = binary.AppendVarint(b, p.clock)
 	b = binary.AppendUvarint(b, uint64(p.clock-p.first))
 	b = binary.AppendUvarint(b, uint64(p.events))
 	b = binary.AppendUvarint(b, p.days.bits)
 	b = binary.AppendUvarint(b, uint64(len(p.recent)))
+	before := p.clock - p.layout.lateness.Milliseconds()
 	for _, r := range p.recent {
-		b = binary.BigEndian.AppendUint64(b, r.hash)
-		b = binary.AppendUvarint(b, uint64(p.clock-r.millis))
+		b = append(b, byte(r.hash>>32), byte(r.hash>>24), byte(r.hash>>16), byte(r.hash>>8), byte(r.hash))
+		b = binary.AppendVarint(b, r.millis-before)
+		before = r.millis
 	}
-	b = binary.AppendUvarint(b, uint64(len(p.slots)))
 	oldest := time.UnixMilli(p.clock).Add(-p.layout.lateness)
-	var cell []byte
-	for i := range p.slots {
-		s := &p.slots[i]
-		b = binary.BigEndian.AppendUint32(b, p.layout.ids[i])
-		switch {
-		case !s.joined:
-			b = append(b, 0)
-		case s.first == noTime:
-			b = append(b, 1)
-		default:
-			b = binary.AppendUvarint(b, 2+uint64(s.first-p.first))
-			b = binary.AppendUvarint(b, uint64(s.before))
-		}
+	var empty, full, cell []byte // empty and full are lists of features
+	var empties, fulls uint64
+	for i, feature := range p.layout.features {
 		cell = cell[:0]
-		if s.cell != nil {
-			if f, ok := s.cell.(interface{ forget(before time.Time) }); ok {
+		if c := p.cells.get(i); c != nil {
+			if f, ok := c.(interface{ forget(before time.Time) }); ok {
 				f.forget(oldest)
 			}
 			var err error
-			cell, err = s.cell.AppendBinary(cell)
+			cell, err = c.AppendBinary(cell)
 			if err != nil {
-				return b[:start], fmt.Errorf("baseline: feature %q: %w", p.layout.features[i].ID(), err)
+				return nil, fmt.Errorf("baseline: feature %q: %w", feature.ID(), err)
 			}
-			if limit := p.layout.features[i].MaxBytes(); len(cell) > limit {
-				return b[:start], fmt.Errorf("%w: %q encoded to %d bytes, over its MaxBytes of %d",
-					ErrFeature, p.layout.features[i].ID(), len(cell), limit)
+			if limit := feature.MaxBytes(); len(cell) > limit {
+				return nil, fmt.Errorf("%w: %q encoded to %d bytes, over its MaxBytes of %d",
+					ErrFeature, feature.ID(), len(cell), limit)
 			}
 		}
-		b = binary.AppendUvarint(b, uint64(len(cell)))
-		b = append(b, cell...)
+		var j joining
+		if p.joined != nil {
+			j = p.joined[i]
+		}
+		if len(cell) == 0 && !j.joined {
+			empty = p.layout.ids[i].appendTo(empty)
+			empties++
+			continue
+		}
+		fulls++
+		full = p.layout.ids[i].appendTo(full)
+		switch {
+		case !j.joined:
+			full = append(full, 0)
+		case j.first == noTime:
+			full = append(full, 1)
+		default:
+			full = binary.AppendUvarint(full, 2+uint64(j.first-p.first))
+			full = binary.AppendUvarint(full, uint64(j.before))
+		}
+		full = binary.AppendUvarint(full, uint64(len(cell)))
+		full = append(full, cell...)
 	}
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli)), nil
+	b = append(binary.AppendUvarint(b, empties), empty...)
+	return append(binary.AppendUvarint(b, fulls), full...), nil
 }
 
 // Decode restores a profile from its record; no bytes at all are an empty
@@ -273,7 +363,11 @@ func (l *Layout) Decode(record []byte) (*Profile, error) {
 	if crc32.Checksum(body, castagnoli) != sum {
 		return nil, fmt.Errorf("%w: checksum differs", ErrCorrupt)
 	}
-	if err := p.decode(wire.NewReader(body[3:])); err != nil {
+	body, err := openBody(body[3:], l.maxBytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if err := p.decode(wire.NewReader(body)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return p, nil
@@ -288,38 +382,65 @@ func (p *Profile) decode(r *wire.Reader) error {
 	p.first = p.clock - int64(r.Uvarint(uint64(p.clock)))
 	p.events = int64(r.Uvarint(math.MaxInt64))
 	p.days = trace{last: int64(dayOf(time.UnixMilli(p.clock))), bits: r.Uvarint(math.MaxUint64)}
-	p.recent = make([]recentID, r.Count(maxRecent, 9))
+	p.recent = make([]recentID, r.Count(maxRecent, recentBytes+1))
+	before := p.clock - p.layout.lateness.Milliseconds()
 	for i := range p.recent {
-		p.recent[i].hash = r.Uint64()
-		p.recent[i].millis = p.clock - int64(r.Uvarint(uint64(p.clock)))
-		if i > 0 && p.recent[i].millis < p.recent[i-1].millis {
+		h := r.Fixed(recentBytes)
+		if h == nil {
 			return wire.ErrMalformed
 		}
+		ahead := r.Varint()
+		millis := before + ahead
+		if ahead < 0 && i > 0 || ahead > maxMillis || millis > p.clock {
+			return wire.ErrMalformed
+		}
+		hash := uint64(h[0])<<32 | uint64(binary.BigEndian.Uint32(h[1:]))
+		p.recent[i] = recentID{hash, millis}
+		before = millis
 	}
-	for i := range p.slots {
-		p.slots[i] = slot{joined: p.events > 0, first: noTime}
+	if p.events > 0 {
+		p.joined = make([]joining, len(p.layout.features))
+		for i := range p.joined {
+			p.joined[i] = joining{joined: true, first: noTime}
+		}
 	}
-	for range r.Count(math.MaxUint16, 6) {
-		id := r.Uint32()
-		var s slot
+	for range r.Count(math.MaxUint16, idBytes) {
+		if i := p.layout.find(readID(r)); i >= 0 && p.joined != nil {
+			p.joined[i] = joining{}
+		}
+	}
+	for range r.Count(math.MaxUint16, idBytes+2) {
+		id := readID(r)
+		var j joining
 		if age := r.Uvarint(2 + maxMillis); age == 1 {
-			s.joined, s.first = true, noTime
+			j = joining{joined: true, first: noTime}
 		} else if age > 1 {
-			s.joined, s.first = true, p.first+int64(age-2)
-			s.before = int64(r.Uvarint(uint64(p.events)))
+			j = joining{joined: true, first: p.first + int64(age-2)}
+			j.before = int64(r.Uvarint(uint64(p.events)))
 		}
 		data := r.Bytes(math.MaxInt32)
-		i := slices.Index(p.layout.ids, id)
+		i := p.layout.find(id)
 		if i < 0 {
 			continue
 		}
 		if len(data) > 0 {
-			s.cell = p.layout.features[i].NewCell()
-			if err := s.cell.UnmarshalBinary(data); err != nil {
+			if p.cells.get(i) != nil {
+				return wire.ErrMalformed
+			}
+			c := p.layout.features[i].NewCell()
+			if err := c.UnmarshalBinary(data); err != nil {
 				return fmt.Errorf("feature %q: %w", p.layout.features[i].ID(), err)
 			}
+			p.cells.put(i, c)
 		}
-		p.slots[i] = s
+		if p.joined != nil {
+			p.joined[i] = j
+		} else if j.joined {
+			return wire.ErrMalformed // a profile without events
+		}
+	}
+	if !slices.ContainsFunc(p.joined, func(j joining) bool { return j.joined }) {
+		p.joined = nil
 	}
 	return r.Close()
 }

@@ -1,6 +1,9 @@
 package baseline_test
 
 import (
+	"bytes"
+	"compress/flate"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -204,13 +207,13 @@ func TestDecodeRefuses(t *testing.T) {
 		{"the end is missing", good[:len(good)-1], baseline.ErrCorrupt},
 		{"a byte too many", append([]byte(string(good)), 0), baseline.ErrCorrupt},
 		{"a bit has flipped", edit(func(b []byte) []byte { b[len(b)/2] ^= 1; return b }), baseline.ErrCorrupt},
-		{"a newer version", edit(func(b []byte) []byte { b[2] = 2; return b }), baseline.ErrVersion},
-		{"a length that overflows", withChecksum(append(good[:3:3],
+		{"a newer version", edit(func(b []byte) []byte { b[2] = 3; return b }), baseline.ErrVersion},
+		{"a length that overflows", withChecksum(append(good[:4:4],
 			0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01)), baseline.ErrCorrupt},
-		{"a forged number of ids", withChecksum(binary.AppendUvarint(append(good[:3:3], 0, 0, 0, 0), 1<<62)), baseline.ErrCorrupt},
-		{"a forged number of features", withChecksum(binary.AppendUvarint(append(good[:3:3], 0, 0, 0, 0, 0), 1<<15)), baseline.ErrCorrupt},
-		{"a time beyond all", withChecksum(binary.AppendVarint(good[:3:3], 1<<60)), baseline.ErrCorrupt},
-		{"a time before all", withChecksum(binary.AppendVarint(good[:3:3], -1)), baseline.ErrCorrupt},
+		{"a forged number of ids", withChecksum(binary.AppendUvarint(append(good[:4:4], 0, 0, 0, 0), 1<<62)), baseline.ErrCorrupt},
+		{"a forged number of features", withChecksum(binary.AppendUvarint(append(good[:4:4], 0, 0, 0, 0, 0), 1<<15)), baseline.ErrCorrupt},
+		{"a time beyond all", withChecksum(binary.AppendVarint(good[:4:4], 1<<60)), baseline.ErrCorrupt},
+		{"a time before all", withChecksum(binary.AppendVarint(good[:4:4], -1)), baseline.ErrCorrupt},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -223,6 +226,40 @@ func TestDecodeRefuses(t *testing.T) {
 		_, err := h.layout.Decode(withChecksum(good[:i:i]))
 		assert.Error(t, err, "cut after %d bytes, with a valid checksum", i)
 	}
+}
+
+// A large record is deflated, and says no more than what it was.
+func TestLargeRecords(t *testing.T) {
+	f := baseline.FirstSeen("agent", agent, &baseline.FirstSeenOptions{Cap: 1024})
+	h := newHistory(t, f)
+	for i := range 500 {
+		h.add(on(1, "10:00:00").Add(time.Duration(i)*time.Minute), fmt.Sprintf("the agent of number %d", i))
+	}
+	record, err := h.profile.AppendBinary([]byte("before"))
+	require.NoError(t, err)
+	record = bytes.TrimPrefix(record, []byte("before"))
+	assert.Less(t, len(record), 10_000)
+	p, err := h.layout.Decode(record)
+	require.NoError(t, err)
+	again, err := p.AppendBinary(nil)
+	require.NoError(t, err)
+	assert.Equal(t, record, again)
+
+	for i := 4; i < len(record)-4; i += 97 {
+		_, err := h.layout.Decode(withChecksum(record[:i:i]))
+		assert.ErrorIs(t, err, baseline.ErrCorrupt, "cut after %d bytes", i)
+	}
+	_, err = h.layout.Decode(withChecksum(append(record[:len(record)-4:len(record)-4], 0)))
+	require.ErrorIs(t, err, baseline.ErrCorrupt, "a byte too many")
+	var bomb bytes.Buffer
+	bomb.Write(record[:4])
+	w, err := flate.NewWriter(&bomb, flate.BestCompression)
+	require.NoError(t, err)
+	_, err = w.Write(make([]byte, 64<<20))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	_, err = h.layout.Decode(withChecksum(bomb.Bytes()))
+	require.ErrorIs(t, err, baseline.ErrCorrupt, "more than a record may have")
 }
 
 // withChecksum completes a record's body.
@@ -302,7 +339,8 @@ func TestMaxBytesIsHonoured(t *testing.T) {
 	features := every()
 	h := newHistory(t, features...)
 	for i := range 50_000 {
-		e := newEvent(i, on(1, "00:00:00").Add(time.Duration(i)*2*time.Minute), fmt.Sprintf("%040d é", i))
+		value := sha256.Sum256(fmt.Append(nil, i)) // nothing to deflate
+		e := newEvent(i, on(1, "00:00:00").Add(time.Duration(i)*2*time.Minute), string(value[:])+"é")
 		if i%2 == 0 {
 			e.ID = fmt.Sprintf("%15d", i)
 		}
@@ -401,5 +439,55 @@ func every() []baseline.Feature {
 		baseline.Rate("calls", func(*event.Event) int64 { return 1 << 40 }, time.Minute),
 		baseline.Sequence("steps", time.Hour, func(*event.Event) bool { return true }, step("b")),
 		baseline.LastSeen("agent", func(e *event.Event) bool { return e.UserAgent != "" }),
+	}
+}
+
+// Where shows cells only what concerns them, and spares keys that have no such
+// events the cell.
+func TestWhere(t *testing.T) {
+	known := baseline.FirstSeen("agent", agent, nil)
+	some := known.Where(func(e *event.Event) bool { return e.UserAgent != "b" })
+	h := newHistory(t, some)
+	for d := range 20 {
+		h.daily(d+1, d+1, "a")
+		h.daily(d+1, d+1, "b")
+	}
+	assert.False(t, some.In(h.add(on(21, "10:00:00"), "a")).New)
+	assert.True(t, some.In(h.add(on(21, "10:00:00"), "b")).New, "never shown")
+
+	size := func(f baseline.Feature) int {
+		other := newHistory(t, f)
+		other.daily(1, 20, "b")
+		record, err := other.profile.AppendBinary(nil)
+		require.NoError(t, err)
+		return len(record)
+	}
+	assert.Less(t, size(some), size(known), "no cell")
+}
+
+// Profiles that share a scratch answer like those that have their own.
+func TestFoldIn(t *testing.T) {
+	agents, window := baseline.FirstSeen("agent", agent, nil), baseline.Distinct("agent", agent, 8, time.Hour)
+	l, err := baseline.NewLayout(0, agents, window)
+	require.NoError(t, err)
+	scratch := baseline.NewScratch()
+	var shared, own [2]*baseline.Profile
+	for i := range shared {
+		shared[i], own[i] = l.NewProfile(), l.NewProfile()
+	}
+	for n := range 400 {
+		e := newEvent(n, on(1, "10:00:00").Add(time.Duration(n)*time.Hour), fmt.Sprint("agent ", n*n%11))
+		i := n / 3 % 2
+		require.Equal(t, baseline.Evaluated, shared[i].FoldIn(scratch, e))
+		require.Equal(t, baseline.Evaluated, own[i].Fold(e))
+		a, b := shared[i].View(e), own[i].View(e)
+		for range 2 { // asked again
+			x, y := agents.In(a), agents.In(b)
+			require.Equal(t, [...]any{y.Value, y.New, y.Days, y.Known, y.Unseen}, [...]any{x.Value, x.New, x.Days, x.Known, x.Unseen})
+			require.Equal(t, window.In(b).Values(), window.In(a).Values())
+		}
+		if n%50 == 0 {
+			scratch.Clear()
+		}
 	}
 }

@@ -23,11 +23,16 @@ import (
 func Rate(name string, amount func(*event.Event) int64, period time.Duration) *Of[Rates] {
 	period = clamp(period, time.Minute, time.Hour).Truncate(time.Second)
 	periods := int(Lateness/period) + 2
+	note := func(e *event.Event, n *note, _ *Scratch) bool {
+		n.amount = amount(e)
+		return n.amount > 0
+	}
 	return &Of[Rates]{
 		serial:   nextSerial(),
 		id:       fmt.Sprintf("rate/1 %s period=%v", name, period),
 		maxBytes: binary.MaxVarintLen64*(1+periods) + 2 + rateDays*maxRateDayBytes,
-		newCell:  func() Cell { return &rateCell{amount: amount, period: period, recent: make([]int64, periods)} },
+		newCell:  func() Cell { return &rateCell{note: note, period: period, recent: make([]int64, periods)} },
+		note:     note,
 		answer: func(c Cell, v *View) Rates {
 			r := c.(*rateCell)
 			return Rates{Now: r.at(v.Event.Time), cell: r, settled: v.settled()}
@@ -100,7 +105,7 @@ type rateDay struct {
 }
 
 type rateCell struct {
-	amount func(*event.Event) int64
+	note   noter
 	period time.Duration
 	newest int64     // the last period in recent
 	recent []int64   // totals; recent[i] is period newest-i
@@ -118,11 +123,10 @@ func (c *rateCell) at(t time.Time) int64 {
 	return 0
 }
 
-func (c *rateCell) Fold(e *event.Event, now time.Time) {
-	n := c.amount(e)
-	if n <= 0 {
-		return
-	}
+func (c *rateCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
+
+func (c *rateCell) take(note *note, _ *Scratch, e *event.Event) {
+	n := note.amount
 	p := c.of(e.Time)
 	if shift := p - c.newest; shift > 0 {
 		keep := max(0, int64(len(c.recent))-shift)

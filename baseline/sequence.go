@@ -3,6 +3,7 @@ package baseline
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline/internal/wire"
@@ -26,7 +27,10 @@ func Sequence(name string, window time.Duration, steps ...Step) *Of[Progress] {
 		id:       fmt.Sprintf("sequence/1 %s window=%v steps=%d", name, window, len(steps)),
 		maxBytes: len(steps) * maxStepBytes,
 		newCell:  func() Cell { return &sequenceCell{grid: g, steps: steps, traces: make([]stepTrace, len(steps))} },
-		answer:   func(c Cell, v *View) Progress { return c.(*sequenceCell).answer(v) },
+		note: func(e *event.Event, _ *note, _ *Scratch) bool {
+			return slices.ContainsFunc(steps, func(is Step) bool { return is(e) })
+		},
+		answer: func(c Cell, v *View) Progress { return c.(*sequenceCell).answer(v) },
 	}
 }
 

@@ -67,19 +67,22 @@ func (f *Of[A]) unusual(v Viewer, windows []Window) []Unusual {
 		return nil
 	}
 	var list []Unusual
-	add := func(hash uint64, text string) {
+	add := func(hash uint64, l *labelText) {
 		if !n.knows(hash) && !slices.ContainsFunc(list, func(u Unusual) bool { return u.Hash == hash }) {
-			list = append(list, Unusual{Feature: f.id, Value: text, Hash: hash})
+			list = append(list, Unusual{Feature: f.id, Value: l.String(), Hash: hash})
 		}
 	}
-	l, e := v.view().profile.layout, v.view().Event
-	if slices.Contains(l.index.Lookup(e), l.slotOf(f.serial, f)) {
-		n.cell.values.visit(e, func(value string) { add(Hash(value), label(value)) })
+	w := v.view()
+	if l := w.profile.layout; slices.Contains(l.index.Lookup(w.Event), l.slotOf(f.serial, f)) {
+		for _, v := range w.noted(n.cell.note).values {
+			l := label(v.text)
+			add(v.hash, &l)
+		}
 	}
 	for _, w := range windows {
 		for _, it := range w.items() {
-			if n.cell.find(it.hash) >= 0 {
-				add(it.hash, it.label)
+			if _, found := n.cell.find(it.hash); found {
+				add(it.hash, &it.label)
 			}
 		}
 	}
@@ -131,7 +134,7 @@ func (p *Profile) Decide(u Unusual, verdict Verdict, at time.Time) error {
 	if i < 0 {
 		return fmt.Errorf("%w: no feature has the ID %q", ErrVerdict, u.Feature)
 	}
-	cell := p.slots[i].cell
+	cell := p.cells.get(i)
 	if cell == nil {
 		cell = p.layout.features[i].NewCell()
 	}
@@ -139,9 +142,13 @@ func (p *Profile) Decide(u Unusual, verdict Verdict, at time.Time) error {
 	if !ok {
 		return fmt.Errorf("%w: %q does not remember what was seen", ErrVerdict, u.Feature)
 	}
-	if !c.decide(u.Hash, label(u.Value), dayOf(at), verdict) {
+	text := label(u.Value)
+	text.cut = Hash(u.Value) != u.Hash
+	if !c.decide(u.Hash, text, dayOf(at), verdict) {
 		return fmt.Errorf("%w: %q holds as many as it can", ErrVerdict, u.Feature)
 	}
-	p.slots[i].cell = c
+	if p.cells.get(i) == nil {
+		p.cells.put(i, c)
+	}
 	return nil
 }

@@ -3,8 +3,6 @@ package baseline_test
 import (
 	"encoding/json"
 	"fmt"
-	"iter"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -220,7 +218,7 @@ func (*noCell) UnmarshalBinary([]byte) error          { return nil }
 
 // All values of an event that carries several are unusual to it, not the first.
 func TestUnusualOfSeveral(t *testing.T) {
-	f := baseline.FirstSeenEach("words", func(e *event.Event) iter.Seq[string] { return slices.Values(strings.Fields(e.UserAgent)) }, nil)
+	f := baseline.FirstSeenEach("words", func(list []string, e *event.Event) []string { return append(list, strings.Fields(e.UserAgent)...) }, nil)
 	h := newHistory(t, f)
 	h.daily(1, 20, "b")
 	var values []string
@@ -234,13 +232,13 @@ func TestUnusualOfSeveral(t *testing.T) {
 func TestForgedVerdicts(t *testing.T) {
 	f := baseline.FirstSeen("agent", agent, &baseline.FirstSeenOptions{Cap: 4})
 	for verdicts := range 5 {
-		b := []byte{0, 0, 4}
+		b := []byte{1, 0, 0, 4}
 		for i := range 4 {
 			verdict := byte(0)
 			if i < verdicts {
 				verdict = 2
 			}
-			b = append(b, 0, 0, 0, 0, 0, 0, 0, byte(i), 1, 0, 1, verdict, 0)
+			b = append(b, 33, 0, 0, 0, 0, 0, 0, 0, byte(i), 0, 0, 0, 1, verdict)
 		}
 		assert.Equal(t, verdicts <= 2, f.NewCell().UnmarshalBinary(b) == nil, verdicts)
 	}

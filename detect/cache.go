@@ -34,8 +34,7 @@ func newCache(size int) *cache {
 
 func (c *cache) len() int { return len(c.entries) }
 
-// get returns the entry and marks it as used, or nil. An entry put as nil is
-// a placeholder and comes back without a profile.
+// get returns the entry and marks it as used, or nil.
 func (c *cache) get(group int, key string) *cached {
 	el := c.entries[cacheKey{group, key}]
 	if el == nil {
@@ -47,16 +46,11 @@ func (c *cache) get(group int, key string) *cached {
 
 func (c *cache) peek(k cacheKey) *cached { return c.entries[k].Value.(*cached) }
 
-func (c *cache) put(k cacheKey, e *cached) {
-	if e == nil {
-		e = &cached{}
-	}
-	e.key = k
-	if el := c.entries[k]; el != nil {
-		el.Value = e
-		return
-	}
+// put adds an entry, which has no profile yet.
+func (c *cache) put(k cacheKey) *cached {
+	e := &cached{key: k}
 	c.entries[k] = c.order.PushFront(e)
+	return e
 }
 
 func (c *cache) remove(k cacheKey) {
@@ -90,25 +84,54 @@ func (c *cache) dirty() []cacheKey {
 // twice as many, in two generations.
 type idSet struct {
 	size         int
-	young, aging map[uint64]struct{}
+	young, aging ids
 }
 
-func newIDSet(size int) *idSet {
-	return &idSet{size: size, young: make(map[uint64]struct{}), aging: make(map[uint64]struct{})}
-}
+func newIDSet(size int) *idSet { return &idSet{size: size} }
 
 func (s *idSet) has(id uint64) bool {
-	if _, ok := s.young[id]; ok {
-		return true
-	}
-	_, ok := s.aging[id]
-	return ok
+	id = max(id, 1)
+	return s.young.has(id) || s.aging.has(id)
 }
 
+// add adds an id that the set does not have.
 func (s *idSet) add(id uint64) {
-	if len(s.young) >= s.size {
+	if s.young.count >= s.size {
 		s.young, s.aging = s.aging, s.young
-		clear(s.young)
+		clear(s.young.slots)
+		s.young.count = 0
 	}
-	s.young[id] = struct{}{}
+	s.young.add(max(id, 1))
+}
+
+// ids is a hash table of ids, which are random and not 0, at most half full.
+type ids struct {
+	slots []uint64 // a power of two; 0 is none
+	count int
+}
+
+func (t *ids) has(id uint64) bool { return len(t.slots) > 0 && t.slots[t.find(id)] == id }
+
+// find returns the slot that an id is in, or would be.
+func (t *ids) find(id uint64) uint64 {
+	mask := uint64(len(t.slots) - 1)
+	i := id & mask
+	for t.slots[i] != id && t.slots[i] != 0 {
+		i = (i + 1) & mask
+	}
+	return i
+}
+
+func (t *ids) add(id uint64) {
+	if 2*t.count >= len(t.slots) {
+		old := t.slots
+		t.slots = make([]uint64, max(16, 2*len(old)))
+		for _, id := range old {
+			if id != 0 {
+				t.slots[t.find(id)] = id
+			}
+		}
+	}
+	t.slots[t.find(id)] = id
+	t.count++
 }

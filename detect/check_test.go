@@ -187,3 +187,58 @@ func TestTelemetry(t *testing.T) {
 	assert.Equal(t, []detect.Telemetry{detect.ManagementReads, detect.ManagementWrites, detect.NetworkEvents},
 		(detect.ManagementEvents | detect.NetworkEvents).Kinds())
 }
+
+// Conditions that rules share are looked at once for an event, decide who runs,
+// and are part of findings and explanations.
+func TestConditions(t *testing.T) {
+	asked := 0
+	denied := &detect.Condition{Text: "the call was denied", Guard: true, Is: func(e *event.Event) bool { return e.ErrorCode != "" }}
+	signed := &detect.Condition{Text: "a long-term key signed", Is: func(e *event.Event) bool {
+		asked++
+		return e.Identity.AccessKeyID == "AKIAEXAMPLE"
+	}}
+	var rules []detect.Detector
+	for _, name := range []string{"one", "two"} {
+		i := info(name)
+		i.Conditions = []*detect.Condition{denied, signed}
+		rules = append(rules, detect.New(i, func(p *detect.Pass) {
+			if p.Require("it is a test", true) {
+				p.Report("", "met")
+			}
+		}))
+	}
+	en := newEngine(t, newSet(t, rules...), nil, nil)
+	refused, unsigned, met := newEvent(1, on(1, "12:00:00"), "alice", "a"), newEvent(2, on(1, "12:00:01"), "alice", "a"), newEvent(3, on(1, "12:00:02"), "alice", "a")
+	refused.ErrorCode, unsigned.Identity.AccessKeyID = "AccessDenied", "ASIAEXAMPLE"
+	found := process(t, en, refused, unsigned, met)
+	require.Len(t, found, 2)
+	assert.Equal(t, 3, asked)
+	assert.Equal(t, []detect.Check{
+		{Condition: "the call was denied", Passed: true, Guard: true},
+		{Condition: "a long-term key signed", Passed: true},
+		{Condition: "it is a test", Passed: true},
+	}, found[0].Checks)
+	assert.Equal(t, met.ID, found[1].EventIDs[0])
+
+	for want, e := range map[string]*event.Event{"the call was denied: yes": refused, "a long-term key signed: no": unsigned} {
+		explained, err := en.Explain(context.Background(), e)
+		require.NoError(t, err)
+		missed, ok := explained[0].Missed()
+		require.True(t, ok)
+		assert.Equal(t, want, missed.String())
+	}
+}
+
+func TestBadConditions(t *testing.T) {
+	is := func(*event.Event) bool { return true }
+	var many []*detect.Condition
+	for range 65 {
+		many = append(many, &detect.Condition{Text: "one of many", Is: is})
+	}
+	for _, conditions := range [][]*detect.Condition{{nil}, {{Is: is}}, {{Text: "without a function"}}, many} {
+		i := info("bad")
+		i.Conditions = conditions
+		_, err := detect.NewSet([]detect.Detector{echo(i)}, nil)
+		assert.ErrorIs(t, err, detect.ErrDetector)
+	}
+}

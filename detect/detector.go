@@ -51,6 +51,10 @@ type Info struct {
 	// Events lists the patterns of the events that the rule looks at, as in
 	// [event.NewIndex]: "s3:GetObject", "iam:*". None means every event.
 	Events []string
+	// Conditions lists what an event must meet besides, in the order in which
+	// findings show it: before what the rule itself looks at. They cost little,
+	// so a rule about every event should have one.
+	Conditions []*Condition
 	// Uses lists the features that the rule asks.
 	Uses []baseline.Feature
 	// Scope says what the rule is about. Nil means [ByPrincipal].

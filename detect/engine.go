@@ -34,6 +34,10 @@ type EngineOptions struct {
 	// further events add to one. Otherwise only the first is returned, and
 	// those that raise the severity.
 	Updates bool
+	// Retry is asked when the store fails, but for conflicts. A batch waits as
+	// long as it does. The default gives up at once: see [Engine.Process] for
+	// what that means. [Backoff] makes one.
+	Retry Retry
 }
 
 // An Engine runs a [Set] in the process: it routes events to the profiles of
@@ -42,6 +46,7 @@ type EngineOptions struct {
 type Engine struct {
 	set   *Set
 	store baseline.Store
+	retry Retry
 
 	mu     sync.Mutex // held for a batch
 	seed   maphash.Seed
@@ -102,7 +107,7 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 		store = &baseline.Memory{}
 	}
 	n := cmp.Or(o.Shards, runtime.GOMAXPROCS(0))
-	en := &Engine{set: set, store: store, seed: maphash.MakeSeed()}
+	en := &Engine{set: set, store: store, retry: o.Retry, seed: maphash.MakeSeed()}
 	en.stats.Suppressed = make(map[string]int64)
 	for range n {
 		s := &shard{
@@ -110,7 +115,7 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 			cache:  newCache(max(1, cmp.Or(o.Cache, 100_000)/n)),
 			seen:   newIDSet(max(1, cmp.Or(o.Dedup, 1<<18)/n)),
 		}
-		s.step = step{set: set, emit: s.keep, firsts: !o.Updates}
+		s.step = step{set: set, emit: s.keep, firsts: !o.Updates, scratch: baseline.NewScratch()}
 		en.shards = append(en.shards, s)
 	}
 	return en, nil
@@ -303,6 +308,7 @@ type task struct {
 	group int
 	key   string
 	id    uint64 // of the event and the key together
+	entry *cached
 	mark  mark
 }
 
@@ -319,8 +325,8 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 	}
 	for i := range s.tasks {
 		t := &s.tasks[i]
-		entry := s.cache.get(t.group, t.key)
-		if entry == nil {
+		entry := t.entry
+		if entry.profile == nil {
 			t.mark = rejected
 			continue
 		}
@@ -332,7 +338,7 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 		if detecting {
 			outcome = s.step.detect(s.engine.set.groups[t.group], t.key, entry.profile, t.e)
 		} else {
-			outcome = entry.profile.Fold(t.e)
+			_, outcome = s.step.fold(entry.profile, t.e)
 		}
 		switch outcome {
 		case baseline.Evaluated:
@@ -362,19 +368,18 @@ func (s *shard) load(ctx context.Context) error {
 	var missing []cacheKey
 	for i := range s.tasks {
 		t := &s.tasks[i]
-		k := cacheKey{t.group, t.key}
-		if s.cache.get(t.group, t.key) != nil {
+		if t.entry = s.cache.get(t.group, t.key); t.entry != nil {
 			continue
 		}
-		k.key = string([]byte(k.key)) // not the event's memory
-		s.cache.put(k, nil)           // asked for once
+		k := cacheKey{t.group, string([]byte(t.key))} // not the event's memory
+		t.entry = s.cache.put(k)                      // asked for once
 		missing = append(missing, k)
 	}
 	return s.admit(ctx, missing)
 }
 
-// admit brings profiles into the cache. Those that cannot be had stay out of
-// it.
+// admit fills the cache's new entries. Those whose profile cannot be had leave
+// it again.
 func (s *shard) admit(ctx context.Context, missing []cacheKey) error {
 	if len(missing) == 0 {
 		return nil
@@ -398,14 +403,19 @@ func (s *shard) admit(ctx context.Context, missing []cacheKey) error {
 			errs = append(errs, fmt.Errorf("detect: profile of %q: %w", keys[i], err))
 			continue
 		}
-		s.cache.put(k, &cached{profile: profile, version: records[i].Version})
+		entry := s.cache.peek(k)
+		entry.profile, entry.version = profile, records[i].Version
 	}
 	return errors.Join(errs...)
 }
 
 // fetch loads records and checks that they are those asked for.
 func (s *shard) fetch(ctx context.Context, keys []string) ([]baseline.Record, error) {
-	records, err := s.engine.store.Load(ctx, keys)
+	var records []baseline.Record
+	err := s.engine.retry.Do(ctx, func() (err error) {
+		records, err = s.engine.store.Load(ctx, keys)
+		return err
+	})
 	if err == nil && len(records) != len(keys) {
 		err = fmt.Errorf("store returned %d records", len(records))
 	}
@@ -445,37 +455,34 @@ func (s *shard) evict(ctx context.Context) error {
 
 // save writes the profiles to the store and marks them clean.
 func (s *shard) save(ctx context.Context, keys []cacheKey) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	if err := s.settle(ctx, keys); err != nil {
-		return err
-	}
 	var errs []error
 	var records []baseline.Record
 	var saved []cacheKey
 	for _, k := range keys {
-		entry := s.cache.peek(k)
-		data, err := entry.profile.AppendBinary(nil)
+		data, err := s.cache.peek(k).profile.AppendBinary(nil)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("detect: profile of %q: %w", s.recordKey(k), err))
 			continue
 		}
-		records = append(records, baseline.Record{Key: s.recordKey(k), Version: entry.version, Data: data})
+		records = append(records, baseline.Record{Key: s.recordKey(k), Data: data})
 		saved = append(saved, k)
 	}
-	err := s.engine.store.Save(ctx, records)
+	if len(saved) == 0 {
+		return errors.Join(errs...)
+	}
 	var conflict *baseline.ConflictError
-	if err != nil {
-		errs = append(errs, fmt.Errorf("detect: save %d profiles: %w", len(records), err))
-		if !errors.As(err, &conflict) {
-			for i, k := range saved {
-				s.cache.peek(k).attempt = baseline.Hash(string(records[i].Data))
-			}
-			return errors.Join(errs...)
+	err := s.engine.retry.Do(ctx, func() error {
+		err := s.put(ctx, saved, records)
+		if errors.As(err, &conflict) {
+			return nil // is not mended by trying again
 		}
+		return err
+	})
+	if err != nil {
+		return errors.Join(append(errs, err)...)
 	}
 	if conflict != nil {
+		errs = append(errs, fmt.Errorf("detect: save %d profiles: %w", len(records), conflict))
 		// Events of the profiles about to be dropped may come again.
 		s.seen = newIDSet(s.seen.size)
 	}
@@ -489,6 +496,27 @@ func (s *shard) save(ctx context.Context, keys []cacheKey) error {
 		s.saves++
 	}
 	return errors.Join(errs...)
+}
+
+// put gives the store the records of the profiles, once it is settled what
+// became of those it was given before.
+func (s *shard) put(ctx context.Context, keys []cacheKey, records []baseline.Record) error {
+	if err := s.settle(ctx, keys); err != nil {
+		return err
+	}
+	for i, k := range keys {
+		records[i].Version = s.cache.peek(k).version
+	}
+	err := s.engine.store.Save(ctx, records)
+	if err == nil {
+		return nil
+	}
+	if !errors.As(err, new(*baseline.ConflictError)) {
+		for i, k := range keys {
+			s.cache.peek(k).attempt = baseline.Hash(string(records[i].Data))
+		}
+	}
+	return fmt.Errorf("detect: save %d profiles: %w", len(records), err)
 }
 
 // settle finds out what became of records whose save failed without saying

@@ -51,7 +51,11 @@ func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.
 		r := &g.rules[i]
 		x = Explanation{Rule: r.info.Name, Key: key, Looked: looks[i]}
 		if looks[i] {
-			st.run(r)
+			st.begin(r)
+			if st.pass.meets(r.info.Conditions) {
+				x.Checks = append(x.Checks, st.pass.checks...)
+				st.run(r)
+			}
 			x.Checks = append(x.Checks, st.pass.checks...)
 		} else {
 			x.Checks = []Check{{Condition: "the event is one of " + strings.Join(r.info.Events, ", ")}}

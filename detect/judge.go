@@ -71,6 +71,7 @@ func (en *Engine) Judge(ctx context.Context, f *Finding, verdict baseline.Verdic
 	k := cacheKey{slices.Index(en.set.groups, g), f.Key}
 	s := en.shardOf(f.Key)
 	if s.cache.entries[k] == nil {
+		s.cache.put(k)
 		if err := s.admit(ctx, []cacheKey{k}); err != nil {
 			return err
 		}

@@ -46,6 +46,12 @@ func (p *Pass) About(principal event.Principal) { p.about = principal }
 // ReportAt is Report with another severity, for a rule whose evidence differs
 // in weight. [Silent] reports nothing.
 func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Evidence) {
+	p.ReportWith(severity, subject, func() (string, []Evidence) { return title, evidence })
+}
+
+// ReportWith is ReportAt for a rule that reports often: title and evidence are
+// asked for only if the report is told to somebody, not if it is only counted.
+func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title string, evidence []Evidence)) {
 	learned := p.rule.learned(p)
 	if severity == Silent {
 		p.Require("the evidence weighs enough to be told", false)
@@ -71,6 +77,7 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 	if p.firsts && revision > 0 && !raised {
 		return
 	}
+	title, evidence := tell()
 	f := Finding{
 		ID:            findingID(p.rule.info.Name, p.key, subject, ep.named),
 		Revision:      revision,
@@ -97,7 +104,7 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 		Evidence:      evidence,
 		Learned:       learned,
 		Unusual:       p.unusual(),
-		Checks:        append([]Check(nil), p.checks...),
+		Checks:        p.rule.passed(p.checks),
 		AboutSource:   p.rule.info.AboutSource,
 		Benign:        p.rule.info.Benign,
 		Respond:       p.rule.info.Respond,
@@ -124,6 +131,15 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 		}
 	}
 	p.emit(f)
+}
+
+// passed returns a rule's conditions, which the event meets, and its checks.
+func (r *rule) passed(checks []Check) []Check {
+	var all []Check
+	for _, c := range r.info.Conditions {
+		all = append(all, Check{Condition: c.Text, Passed: true, Guard: c.Guard})
+	}
+	return append(all, checks...)
 }
 
 // unusual lists what a verdict about a finding can be about.

@@ -50,6 +50,8 @@ type group struct {
 	episodes *baseline.Of[struct{}]
 	rules    []rule
 	index    *event.Index
+
+	conditions []*Condition // of the rules, each once
 }
 
 type rule struct {
@@ -59,6 +61,7 @@ type rule struct {
 	quiet     time.Duration
 	learnDays int
 	ages      []ageing
+	needs     uint64 // bits of conditions
 }
 
 // ageing is what [baseline.Of] answers whatever its type.
@@ -142,6 +145,11 @@ func (g *group) compile(lateness time.Duration) error {
 	patterns := make([][]string, len(g.rules))
 	for i := range g.rules {
 		patterns[i] = g.rules[i].info.Events
+		needs, err := g.bits(g.rules[i].info.Conditions)
+		if err != nil {
+			return fmt.Errorf("%q: %w", g.rules[i].info.Name, err)
+		}
+		g.rules[i].needs = needs
 		for _, f := range g.rules[i].info.Uses {
 			if !slices.Contains(features, f) {
 				features = append(features, f)
@@ -245,7 +253,7 @@ func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit fun
 			return nil, fmt.Errorf("%w: %q in a step of %q", ErrKey, k, key)
 		}
 	}
-	st := step{set: s, emit: emit}
+	st := step{set: s, emit: emit, scratch: baseline.NewScratch()}
 	for _, e := range events {
 		st.detect(g, key, profile, e)
 	}
@@ -268,16 +276,25 @@ func (s *Set) groupOf(scope *Scope) (*group, error) {
 
 // A step evaluates events one at a time. One goroutine owns it.
 type step struct {
-	set    *Set
-	emit   func(Finding)
-	firsts bool // see Pass
-	pass   Pass
-	err    error // the first panic
+	set  *Set
+	emit func(Finding)
+	pass Pass
+	err  error // the first panic
+
+	firsts  bool // see Pass
+	memo    event.Memo
+	scratch *baseline.Scratch
+}
+
+// fold folds an event, and returns it as the rules are to see it.
+func (st *step) fold(p *baseline.Profile, e *event.Event) (*event.Event, baseline.Outcome) {
+	e = st.memo.Hold(e)
+	return e, p.FoldIn(st.scratch, e)
 }
 
 // detect folds an event and runs the rules that want it.
 func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event) baseline.Outcome {
-	outcome := p.Fold(e)
+	e, outcome := st.fold(p, e)
 	if outcome != baseline.Evaluated {
 		return outcome
 	}
@@ -286,11 +303,11 @@ func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event
 		return outcome
 	}
 	st.open(g, key, p, e)
-	known := e.Time.Sub(p.First())
+	known, met := e.Time.Sub(p.First()), g.hold(e)
 	for _, i := range rules {
 		// No feature knows the key for longer than the profile does: a rule that
 		// is silent while it learns has nothing to say yet.
-		if r := &g.rules[i]; known >= r.info.Learn || r.info.Cold != Silent {
+		if r := &g.rules[i]; r.needs&^met == 0 && (known >= r.info.Learn || r.info.Cold != Silent) {
 			st.run(r)
 		}
 	}
@@ -311,10 +328,22 @@ func (st *step) open(g *group, key string, p *baseline.Profile, e *event.Event) 
 }
 
 // close lets go of the event.
-func (st *step) close() { st.pass = Pass{checks: st.pass.checks[:0]} }
+func (st *step) close() {
+	st.pass = Pass{checks: st.pass.checks[:0]}
+	st.memo.Drop()
+	st.scratch.Clear()
+}
 
+func (st *step) begin(r *rule) {
+	st.pass.rule, st.pass.checks = r, st.pass.checks[:0]
+	if st.pass.about.Key != "" {
+		st.pass.about = event.Principal{}
+	}
+}
+
+// run runs a rule whose conditions the event meets.
 func (st *step) run(r *rule) {
-	st.pass.rule, st.pass.checks, st.pass.about = r, st.pass.checks[:0], event.Principal{}
+	st.begin(r)
 	defer func() {
 		if v := recover(); v != nil && st.err == nil {
 			st.err = &PanicError{Rule: r.info.Name, EventID: st.pass.Event.ID, Value: v, Stack: debug.Stack()}

@@ -10,6 +10,7 @@ import (
 // the record's text, and what the fields need beside it.
 func (e *Event) Clone() *Event {
 	c := *e
+	c.memo = nil
 	c.Text = strings.Clone(e.Text)
 	o := owner{from: e.Text, to: c.Text, decoded: e.decoded}
 	o.own(

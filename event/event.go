@@ -115,6 +115,8 @@ type Event struct {
 	// access log.
 	Text string
 
+	memo *Memo // that holds the event, see [Memo.Hold]
+
 	// decoded says that every string is a part of Text, or stands alone: none
 	// keeps a larger text in memory.
 	decoded bool
@@ -228,14 +230,14 @@ func (e *Event) Resources() iter.Seq[Resource] {
 }
 
 // Bucket returns the bucket that an S3 request names, or "".
-func (e *Event) Bucket() string { return e.Request.At("bucketName").Text() }
+func (e *Event) Bucket() string { return bucket.Of(e) }
 
 // ObjectKey returns the object key that an S3 request names, or "".
-func (e *Event) ObjectKey() string { return e.Request.At("key").Text() }
+func (e *Event) ObjectKey() string { return objectKey.Of(e) }
 
 // BytesOut returns the number of bytes that an S3 request sent to the caller.
 // CloudTrail writes it as a float in data events.
 func (e *Event) BytesOut() int64 {
-	n, _ := e.Additional.At("bytesTransferredOut").Int()
+	n, _ := Raw(bytesOut.Of(e)).Int()
 	return n
 }

@@ -59,8 +59,8 @@ type decoder struct {
 // changes what it makes of the next, but much that makes it faster.
 type memory struct {
 	intern     interner
-	identities memo[who]
-	agents     memo[agent]
+	identities recall[who]
+	agents     recall[agent]
 	clock      clock
 	order      jsonscan.Order // of members
 	bufs       buffers        // of a window

@@ -33,9 +33,8 @@ type ReadOptions struct {
 	// next iteration or the end of the loop, which overwrite the memory of both.
 	// That makes reading half as fast again. It is for code that keeps nothing of
 	// an event but by [Event.Clone] or [strings.Clone]: what it keeps otherwise
-	// changes without a sign. A detection engine keeps strings, so it must not be
-	// given such events. By default only the event is reused, and its strings are
-	// safe to keep.
+	// changes without a sign. A detect.Engine and its findings keep nothing of
+	// it. By default only the event is reused, and its strings are safe to keep.
 	Reuse bool
 }
 

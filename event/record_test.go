@@ -135,7 +135,7 @@ func TestMemoIsBounded(t *testing.T) {
 	for i := range m.agents.slots {
 		size += cap(m.agents.slots[i].text)
 	}
-	if size > memoSlots*maxMemoText {
+	if size > recallSlots*maxRecallText {
 		t.Errorf("%d bytes of texts", size)
 	}
 }

@@ -1,13 +1,16 @@
 package techniques_test
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"iter"
 	"net/netip"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -107,4 +110,42 @@ func withReputation(c *techniques.Config, a *account.Account) *techniques.Config
 		return ""
 	}
 	return c
+}
+
+// Rules, features and engine keep nothing of an event's memory: events whose
+// strings last no longer than the event give the same findings.
+func TestReusedMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
+	a := account.New(&account.Options{Seed: 1, Attacks: true, Days: 18})
+	config := withReputation(organisation(a), a)
+	found := func(reuse bool) (all []detect.Finding) {
+		detectors, err := techniques.All(config)
+		require.NoError(t, err)
+		set, err := detect.NewSet(detectors, nil)
+		require.NoError(t, err)
+		engine, err := detect.NewEngine(set, nil, &detect.EngineOptions{Shards: 1, Updates: true})
+		require.NoError(t, err)
+		r, w := io.Pipe()
+		go func() {
+			out := bufio.NewWriter(w)
+			for record := range a.Records() {
+				out.WriteString(record.JSON)
+				out.WriteByte('\n')
+			}
+			out.Flush()
+			w.Close()
+		}()
+		for e, err := range event.Read(r, &event.ReadOptions{Reuse: reuse}) {
+			require.NoError(t, err)
+			findings, err := engine.Process(context.Background(), []*event.Event{e})
+			require.NoError(t, err)
+			all = append(all, findings...)
+		}
+		return all
+	}
+	want := found(false)
+	require.NotEmpty(t, want)
+	assert.Empty(t, cmp.Diff(want, found(true)))
 }

@@ -2,9 +2,9 @@ package techniques
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cloudtell/cloudtell/detect"
-	"github.com/cloudtell/cloudtell/event"
 )
 
 // rules lists every rule, by technique. A new rule is one more line here.
@@ -133,16 +133,8 @@ func complete(c *Config, d detect.Detector) detect.Detector {
 		info.Hook = ""
 	}
 	info.Mitigations = append(info.Mitigations, mitigations[info.Technique.Parent()]...)
-	if info.Scope != nil && info.Scope != detect.ByPrincipal {
-		return detect.New(info, d.Detect)
+	if info.Scope == nil || info.Scope == detect.ByPrincipal {
+		info.Conditions = slices.Concat([]*detect.Condition{viaService, serviceLinked, c.scannerCondition()}, info.Conditions)
 	}
-	return detect.New(info, func(p *detect.Pass) {
-		e := p.Event
-		if p.Excuse("AWS made the call, for itself or for the principal", e.ViaService()) ||
-			p.Excuse("the principal is a service-linked role", e.Principal.Kind == event.ServiceRole) ||
-			p.Excuse("the principal is a declared scanner at its place", c.declaredScanner(e)) {
-			return
-		}
-		d.Detect(p)
-	})
+	return detect.New(info, d.Detect)
 }

@@ -31,8 +31,8 @@ func bursts(name string, value func(*event.Event) string, atLeast int, window ti
 	// three slices before its own.
 	kept := int(int64(baseline.Lateness/time.Second)/slice) + burstSlices + 1
 	return baseline.Custom(
-		fmt.Sprintf("bursts/2 %s at least %d within %v", name, atLeast, window),
-		burstHeader+kept*size/8,
+		fmt.Sprintf("bursts/3 %s at least %d within %v", name, atLeast, window),
+		burstHeader+kept*(binary.MaxVarintLen64+size/8),
 		func() *burstCell {
 			return &burstCell{
 				value: value, slice: slice, kept: kept, words: size / 64,
@@ -42,7 +42,7 @@ func bursts(name string, value func(*event.Event) string, atLeast int, window ti
 			}
 		},
 		func(c *burstCell, v *baseline.View) burstHabit { return c.answer(v.Event.Time) },
-	)
+	).Where(func(e *event.Event) bool { return value(e) != "" })
 }
 
 // A burstHabit says how many values came together with an event, and how usual
@@ -194,12 +194,51 @@ func (c *burstCell) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.BigEndian.AppendUint32(b, used)
 	for i := range c.kept {
 		if used>>i&1 != 0 {
-			for _, w := range c.marks(c.newest - int64(i)) {
-				b = binary.BigEndian.AppendUint64(b, w)
-			}
+			b = appendMarks(b, c.marks(c.newest-int64(i)))
 		}
 	}
 	return b, nil
+}
+
+// appendMarks appends the words that have marks, of at most 64, behind a bit for
+// each.
+func appendMarks(b []byte, marks []uint64) []byte {
+	var some uint64
+	for i, w := range marks {
+		if w != 0 {
+			some |= 1 << i
+		}
+	}
+	b = binary.AppendUvarint(b, some)
+	for _, w := range marks {
+		if w != 0 {
+			b = binary.BigEndian.AppendUint64(b, w)
+		}
+	}
+	return b
+}
+
+// readMarks reads what appendMarks appends, and returns what follows it; false if
+// there is something else.
+func readMarks(b []byte, marks []uint64) (rest []byte, ok bool) {
+	some, n := binary.Uvarint(b)
+	if n <= 0 || some == 0 || bits.Len64(some) > len(marks) {
+		return nil, false
+	}
+	b = b[n:]
+	for i := range marks {
+		if some>>i&1 == 0 {
+			continue
+		}
+		if len(b) < 8 {
+			return nil, false
+		}
+		if marks[i] = binary.BigEndian.Uint64(b); marks[i] == 0 {
+			return nil, false
+		}
+		b = b[8:]
+	}
+	return b, true
 }
 
 var errBursts = errors.New("techniques: malformed bursts")
@@ -214,8 +253,7 @@ func (c *burstCell) UnmarshalBinary(data []byte) error {
 		}
 		newest, last := binary.BigEndian.Uint64(data), binary.BigEndian.Uint32(data[8:])
 		used := binary.BigEndian.Uint32(data[20:])
-		if newest == 0 || newest > math.MaxInt32*60 || last > math.MaxInt32 || used>>c.kept != 0 ||
-			len(data) != burstHeader+bits.OnesCount32(used)*c.words*8 {
+		if newest == 0 || newest > math.MaxInt32*60 || last > math.MaxInt32 || used>>c.kept != 0 {
 			return errBursts
 		}
 		fresh.newest, fresh.last, fresh.days = int64(newest), int32(last), binary.BigEndian.Uint64(data[12:])
@@ -224,11 +262,13 @@ func (c *burstCell) UnmarshalBinary(data []byte) error {
 			if used>>i&1 == 0 {
 				continue
 			}
-			marks := fresh.marks(fresh.newest - int64(i))
-			for w := range marks {
-				marks[w] = binary.BigEndian.Uint64(rest[8*w:])
+			var ok bool
+			if rest, ok = readMarks(rest, fresh.marks(fresh.newest-int64(i))); !ok {
+				return errBursts
 			}
-			rest = rest[8*len(marks):]
+		}
+		if len(rest) > 0 {
+			return errBursts
 		}
 	}
 	*c = fresh

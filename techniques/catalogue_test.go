@@ -2,6 +2,7 @@ package techniques
 
 import (
 	"cmp"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/detecttest"
+	"github.com/cloudtell/cloudtell/event"
 )
 
 var update = flag.Bool("update", false, "rewrite README.md from the rules")
@@ -43,6 +46,9 @@ of version ` + detect.ATTACKVersion + `.
 Calls that AWS services make, for themselves or on a principal's behalf, concern no rule about principals; nor do
 service-linked roles and the scanners declared in Config. Only what AWS sets in a record excuses a call, never the user
 agent.
+
+The examples are from the rules' scenarios in testdata, which tests play: a case that fires, one of its events, and what is
+found. Verdicts, thresholds and suppressions are how a rule is tuned; none is edited for that.
 `
 
 const catalogueStale = `
@@ -135,6 +141,8 @@ func catalogue(t *testing.T, detectors []detect.Detector) string {
 			row(&b, "threshold", fmt.Sprintf("%d %s; %d to %d is possible", t.Value, t.Of, t.Min, t.Max))
 		}
 		row(&b, "one finding", "per "+scopeName(i)+" and subject in "+span(cmp.Or(i.Quiet, day)))
+		row(&b, "tuning", tuning(i))
+		example(t, &b, i)
 		b.WriteString("\nHarmless causes:\n\n")
 		list(&b, "- ", i.Benign)
 		b.WriteString("\nWhat to do:\n\n")
@@ -171,4 +179,112 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("%d days", d/day)
 	}
 	return fmt.Sprintf("%g hours", d.Hours())
+}
+
+// tuning says how a rule is fitted to an organisation.
+func tuning(i detect.Info) string {
+	var ways []string
+	if i.Threshold.Max > 0 {
+		ways = append(ways, fmt.Sprintf("`Config.Thresholds[%q]`", i.Name))
+	}
+	for _, f := range i.Uses {
+		if strings.HasPrefix(f.ID(), "first-seen/") {
+			ways = append(ways, "a verdict on a finding (`Judge`) teaches it what is normal")
+			break
+		}
+	}
+	return strings.Join(append(ways, "a `detect.Suppression`"), "; ")
+}
+
+// example shows the last event that the first firing case of a rule's scenario
+// reports, and the finding.
+func example(t *testing.T, b *strings.Builder, i detect.Info) {
+	file := "testdata/" + i.Name + ".txt"
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	scenario, err := detecttest.Parse(file, string(text))
+	require.NoError(t, err)
+	at := slices.IndexFunc(scenario.Cases, func(c *detecttest.Case) bool { return strings.HasPrefix(c.Name, "fires") })
+	require.NotEqual(t, -1, at, file)
+	c := scenario.Cases[at]
+
+	detectors, err := fromConfig(c.Config)
+	require.NoError(t, err)
+	detectors = slices.DeleteFunc(detectors, func(d detect.Detector) bool { return d.Info().Name != i.Name })
+	set, err := detect.NewSet(detectors, nil)
+	require.NoError(t, err)
+	engine, err := detect.NewEngine(set, nil, &detect.EngineOptions{Shards: 1, Updates: true})
+	require.NoError(t, err)
+	findings, err := engine.Process(t.Context(), c.Events())
+	require.NoError(t, err)
+	require.NotEmpty(t, findings, file)
+	f := findings[0]
+	for _, later := range findings {
+		if later.ID == f.ID {
+			f = later
+		}
+	}
+	proof := f.EventIDs[len(f.EventIDs)-1]
+	last := slices.IndexFunc(c.Events(), func(e *event.Event) bool { return e.ID == proof })
+	require.NotEqual(t, -1, last)
+
+	fmt.Fprintf(b, "\nFor example (%s), with this event, shortened, as the last:\n\n```json\n%s\n```\n\n", strings.TrimPrefix(c.Name, "fires "), shortened(c.Events()[last]))
+	fmt.Fprintf(b, "Found, as %s: %s.\n\n| | observed | expected |\n|---|---|---|\n", f.Severity, inline(f.Title))
+	for _, ev := range f.Evidence {
+		fmt.Fprintf(b, "| %s | %s | %s |\n", inline(ev.Name), inline(ev.Observed), inline(ev.Expected))
+	}
+}
+
+// shortened is the part of a record that a reader needs, as JSON or, of an
+// access log, as the line.
+func shortened(e *event.Event) string {
+	record := map[string]any{}
+	if json.Unmarshal([]byte(e.Text), &record) != nil {
+		return e.Text
+	}
+	var b strings.Builder
+	b.WriteString("{")
+	for _, name := range []string{
+		"eventTime", "eventSource", "eventName", "awsRegion", "sourceIPAddress", "userAgent", "userIdentity",
+		"errorCode", "requestParameters", "responseElements", "additionalEventData", "serviceEventDetails", "resources",
+	} {
+		value, ok := record[name]
+		if identity, is := value.(map[string]any); is && name == "userIdentity" {
+			value = identityOnly(identity)
+		}
+		if !ok || value == nil {
+			continue
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return e.Text
+		}
+		fmt.Fprintf(&b, "%s\n  %q: %s", strings.Repeat(",", min(1, b.Len()-1)), name, abridged(string(text)))
+	}
+	return b.String() + "\n}"
+}
+
+// identityOnly is who an identity names.
+func identityOnly(identity map[string]any) map[string]any {
+	who := map[string]any{}
+	for _, name := range []string{"type", "arn", "accountId", "accessKeyId", "invokedBy"} {
+		if v, ok := identity[name]; ok {
+			who[name] = v
+		}
+	}
+	return who
+}
+
+// inline makes a text fit a table's cell and a sentence.
+func inline(s string) string {
+	return strings.NewReplacer("|", "\\|", "\n", " ", "<", "&lt;").Replace(s)
+}
+
+// abridged cuts a text that would fill the page.
+func abridged(s string) string {
+	const most = 400
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }

@@ -56,7 +56,8 @@ type Config struct {
 	// countries and providers are silent.
 	Locate func(netip.Addr) Location `json:"-"`
 
-	places *places // what is remembered about locations
+	places  *places           // what is remembered about locations
+	scanner *detect.Condition // that excuses declared scanners
 }
 
 // A Location is where an address is, as a GeoIP database says. What is not
@@ -139,6 +140,14 @@ func (c *Config) declaredScanner(e *event.Event) bool {
 		}
 	}
 	return false
+}
+
+// scannerCondition excuses declared scanners. It is one for all rules.
+func (c *Config) scannerCondition() *detect.Condition {
+	if c.scanner == nil {
+		c.scanner = &detect.Condition{Text: "the principal is a declared scanner at its place", Guard: true, Is: c.declaredScanner}
+	}
+	return c.scanner
 }
 
 // ownAccount reports whether an account is one of the organisation's.

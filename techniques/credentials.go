@@ -2,7 +2,6 @@ package techniques
 
 import (
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 
@@ -35,18 +34,18 @@ type ownership struct {
 	today *baseline.Of[baseline.Window]
 }
 
-// newOwnership returns an ownership of the things that each yields for events of the given patterns that succeeded.
-func newOwnership(name string, each func(*event.Event) iter.Seq[string], patterns ...string) ownership {
+// newOwnership returns an ownership of the things that each appends for events of the given patterns that succeeded.
+func newOwnership(name string, each func([]string, *event.Event) []string, patterns ...string) ownership {
 	return ownershipOf(name, 96, each, patterns...)
 }
 
 // ownershipOf is newOwnership with another number of things remembered.
-func ownershipOf(name string, most int, each func(*event.Event) iter.Seq[string], patterns ...string) ownership {
-	made := func(e *event.Event) iter.Seq[string] {
+func ownershipOf(name string, most int, each func([]string, *event.Event) []string, patterns ...string) ownership {
+	made := func(list []string, e *event.Event) []string {
 		if !direct(e) || !e.Succeeded() {
-			return nil
+			return list
 		}
-		return each(e)
+		return each(list, e)
 	}
 	return ownership{
 		// An initial period without end: one call proves ownership for good.
@@ -146,11 +145,10 @@ func shown(name string) string {
 	return strings.ToValidUTF8(name[:most], "") + "…"
 }
 
-// oneValue yields a value unless it is empty.
-func oneValue(value string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		if value != "" {
-			yield(value)
-		}
+// added appends a value unless it is empty.
+func added(list []string, value string) []string {
+	if value == "" {
+		return list
 	}
+	return append(list, value)
 }

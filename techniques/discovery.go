@@ -14,7 +14,16 @@ import (
 // discovery reports whether a principal asks what there is: a read-only
 // management call of its own that lists or describes. Calls that fetch what a
 // program needs to run, such as a secret or a session, are no discovery.
-func discovery(e *event.Event) bool {
+func discovery(e *event.Event) bool { return discoveries.Of(e) != "" }
+
+var discoveries = event.Derive(func(e *event.Event) string {
+	if !looksAround(e) {
+		return ""
+	}
+	return "discovery"
+})
+
+func looksAround(e *event.Event) bool {
 	if !direct(e) || !e.ReadOnly || e.Category != event.Management || !asks(e.Operation) {
 		return false
 	}
@@ -72,7 +81,9 @@ func service(e *event.Event) string {
 
 // api returns "service:Operation", interned, so that counting calls does not
 // allocate. Beyond maxAPIs different ones it does.
-func api(e *event.Event) string {
+func api(e *event.Event) string { return apiOf.Of(e) }
+
+var apiOf = event.Derive(func(e *event.Event) string {
 	k := apiKey{e.Service(), e.Operation}
 	var known map[apiKey]string
 	old := apis.Load()
@@ -90,7 +101,7 @@ func api(e *event.Event) string {
 		apis.CompareAndSwap(old, &more) // a race lost is a name added next time
 	}
 	return name
-}
+})
 
 // maxAPIs is above what one organisation calls: a real trail of an account
 // with several administrators has some 300.

@@ -70,8 +70,11 @@ func origin(e *event.Event) string {
 // presigned reports whether a request was authorised by its URL: whoever has
 // that may be someone else than the principal.
 func presigned(e *event.Event) bool {
-	return e.Is("s3") && e.Additional.At("AuthenticationMethod").Text() == "QueryString"
+	return e.Is("s3") && strings.Contains(string(e.Additional), "QueryString") && authentication.Of(e) == "QueryString"
 }
+
+// authentication is how an S3 request was authorised.
+var authentication = event.Derive(func(e *event.Event) string { return e.Additional.At("AuthenticationMethod").Text() })
 
 // tools remembers the families of software a principal uses.
 var tools = baseline.FirstSeen("tool", func(e *event.Event) string {

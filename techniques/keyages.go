@@ -21,7 +21,7 @@ var keyAges = baseline.Custom(
 	fmt.Sprintf("key ages/1 keys=%d", maxKeys), maxKeys*keyBytes,
 	func() *keysCell { return &keysCell{} },
 	func(c *keysCell, v *baseline.View) keyAge { return c.age(v.Event) },
-)
+).Where(func(e *event.Event) bool { return keyOf(e) != "" })
 
 const maxKeys = 4
 

@@ -41,11 +41,12 @@ func deniedBurst(c *Config) detect.Detector {
 			"Who finds credentials tries what they allow, by script: create a user, start a machine, write a policy. " +
 			"What differs from denied-recon-burst: that rule counts only questions (get, list and describe), this one counts everything and wants actions among it. " +
 			"A new network and a new tool raise it, the console, whose pages try much, lowers it. Needs no learning.",
-		Technique: "T1078.004",
-		Tactic:    detect.InitialAccess,
-		Severity:  detect.Medium,
-		Uses:      []baseline.Feature{deniedCalls, deniedReads, deniedCallBursts, networks, tools},
-		Needs:     detect.ManagementEvents,
+		Technique:  "T1078.004",
+		Tactic:     detect.InitialAccess,
+		Severity:   detect.Medium,
+		Conditions: []*detect.Condition{{Text: "a call was refused", Is: func(e *event.Event) bool { return deniedCall(e) != "" }}},
+		Uses:       []baseline.Feature{deniedCalls, deniedReads, deniedCallBursts, networks, tools},
+		Needs:      detect.ManagementEvents,
 		Threshold: c.threshold("denied-burst", detect.Threshold{
 			Of: "different calls refused within 10 minutes", Value: deniedCallsThreshold, Min: deniedActions, Max: 2 * deniedCallsThreshold,
 		}),
@@ -59,9 +60,6 @@ func deniedBurst(c *Config) detect.Detector {
 			"Ask the principal's owner; if unexplained, deactivate the key or revoke the sessions.",
 		},
 	}, func(p *detect.Pass) {
-		if !p.Require("a call was refused", deniedCall(p.Event) != "") {
-			return
-		}
 		w := deniedCalls.In(p)
 		if !p.Reaches(w.Count) ||
 			!p.AtLeast("of them, calls that are no get, list or describe", w.Except(deniedReads.In(p)).Count, deniedActions) ||

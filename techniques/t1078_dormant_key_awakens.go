@@ -22,11 +22,12 @@ func dormantKeyAwakens(c *Config) detect.Detector {
 		Doc: "A user whose long-term access keys were not used for 30 days uses one. " +
 			"Keys that nobody misses are the ones that leak unnoticed, and their old habits are forgotten by then, so that no other rule would speak. " +
 			"Days are those of all of a user's keys together.",
-		Technique: "T1078.004",
-		Tactic:    detect.InitialAccess,
-		Severity:  detect.Medium,
-		Uses:      []baseline.Feature{keyDays},
-		Needs:     detect.ManagementEvents,
+		Technique:  "T1078.004",
+		Tactic:     detect.InitialAccess,
+		Severity:   detect.Medium,
+		Conditions: []*detect.Condition{longLived},
+		Uses:       []baseline.Feature{keyDays},
+		Needs:      detect.ManagementEvents,
 		// As long as the other baselines remember anything about a key.
 		Threshold: c.threshold("dormant-key-awakens", detect.Threshold{
 			Of: "days since a long-term key of the user was last used", Value: 30, Min: 7, Max: 365,
@@ -41,9 +42,6 @@ func dormantKeyAwakens(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("a long-term access key was used", longTermKey(e)) {
-			return
-		}
 		a := keyDays.In(p)
 		if !p.Reaches(a.Days) {
 			return

@@ -12,12 +12,13 @@ func hackingToolUserAgent(c *Config) detect.Detector {
 		Doc: "A call's user agent names an attack tool, a secret finder or a penetration tester's operating system: Pacu, CloudFox, TruffleHog, Kali. " +
 			"High if it gets an answer from GetCallerIdentity with a long-term key, for a secret finder such as TruffleHog has found a working key then, and from a network new to the principal. " +
 			"Needs no learning.",
-		Technique: "T1078.004",
-		Tactic:    detect.InitialAccess,
-		Severity:  detect.Medium,
-		Uses:      []baseline.Feature{networks, tools},
-		Needs:     detect.ManagementEvents,
-		Quiet:     day,
+		Technique:  "T1078.004",
+		Tactic:     detect.InitialAccess,
+		Severity:   detect.Medium,
+		Conditions: []*detect.Condition{{Text: "the user agent names an attack tool", Is: func(e *event.Event) bool { return e.Tool == event.ToolScanner }}},
+		Uses:       []baseline.Feature{networks, tools},
+		Needs:      detect.ManagementEvents,
+		Quiet:      day,
 		Benign: []string{
 			"An agreed penetration test, or the organisation's own scan for secrets; declare its principal and source in Config.Scanners.",
 			"A security engineer's own workstation.",
@@ -29,9 +30,6 @@ func hackingToolUserAgent(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("the user agent names an attack tool", e.Tool == event.ToolScanner) {
-			return
-		}
 		severity := detect.Medium
 		if longTerm(e) && e.Is("sts", "GetCallerIdentity") && e.Succeeded() || newNetwork(c, p) {
 			severity = detect.High

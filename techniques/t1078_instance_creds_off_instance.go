@@ -27,6 +27,7 @@ func instanceCredsOffInstance(c *Config) detect.Detector {
 		Technique:   "T1078.004",
 		Tactic:      detect.InitialAccess,
 		Severity:    detect.High,
+		Conditions:  []*detect.Condition{{Text: "an EC2 instance's credentials made the call", Is: func(e *event.Event) bool { return e.Principal.Kind == event.InstanceRole }}},
 		Uses:        []baseline.Feature{instanceEgress, networks, urlNetworks},
 		Needs:       detect.ManagementEvents,
 		AboutSource: true,
@@ -43,8 +44,7 @@ func instanceCredsOffInstance(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("an EC2 instance's credentials made the call", e.Principal.Kind == event.InstanceRole) ||
-			p.Excuse("the source is a known network", c.knownSource(e)) {
+		if p.Excuse("the source is a known network", c.knownSource(e)) {
 			return
 		}
 		n := instanceEgress.In(p)

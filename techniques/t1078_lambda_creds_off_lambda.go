@@ -27,9 +27,14 @@ var bareTools = baseline.FirstSeen("tool outside lambda", func(e *event.Event) s
 }, &baseline.FirstSeenOptions{Cap: 8})
 
 // lambdaRuntime reports whether a user agent claims to be in a function.
-func lambdaRuntime(e *event.Event) bool {
-	return strings.Contains(e.UserAgent, "exec-env/AWS_Lambda_")
-}
+func lambdaRuntime(e *event.Event) bool { return lambdaAgent.Of(e) != "" }
+
+var lambdaAgent = event.Derive(func(e *event.Event) string {
+	if strings.Contains(e.UserAgent, "exec-env/AWS_Lambda_") {
+		return "lambda"
+	}
+	return ""
+})
 
 func lambdaCredsOffLambda(c *Config) detect.Detector {
 	return detect.New(detect.Info{
@@ -41,6 +46,7 @@ func lambdaCredsOffLambda(c *Config) detect.Detector {
 		Technique:   "T1078.004",
 		Tactic:      detect.InitialAccess,
 		Severity:    detect.High,
+		Conditions:  []*detect.Condition{{Text: "a role's session made the call", Is: func(e *event.Event) bool { return e.Principal.Kind == event.Role }}},
 		Uses:        []baseline.Feature{lambdaFunctions, bareTools, networks, c.places.providers},
 		Needs:       detect.ManagementEvents,
 		AboutSource: true,
@@ -58,8 +64,7 @@ func lambdaCredsOffLambda(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("a role's session made the call", e.Principal.Kind == event.Role) ||
-			!p.Require("the session is that of a Lambda function of long standing", lambdaFunctions.In(p).Established(e.Principal.Session)) {
+		if !p.Require("the session is that of a Lambda function of long standing", lambdaFunctions.In(p).Established(e.Principal.Session)) {
 			return
 		}
 		place := newNetwork(c, p)

@@ -15,11 +15,12 @@ func oldKeyInUse(c *Config) detect.Detector {
 			"Every copy of a key that was ever left in a file, a log or an image works for as long as the key does. " +
 			"This is about a habit to mend, not an attack, and is said once a month for each key. " +
 			"What was not logged cannot be known, so a key may be older than it says here.",
-		Technique: "T1078.004",
-		Tactic:    detect.InitialAccess,
-		Severity:  detect.Low,
-		Uses:      []baseline.Feature{keyAges},
-		Needs:     detect.ManagementEvents,
+		Technique:  "T1078.004",
+		Tactic:     detect.InitialAccess,
+		Severity:   detect.Low,
+		Conditions: []*detect.Condition{longLived},
+		Uses:       []baseline.Feature{keyAges},
+		Needs:      detect.ManagementEvents,
 		// The CIS AWS Foundations Benchmark's number.
 		Threshold: c.threshold("old-key-in-use", detect.Threshold{
 			Of: "days since the key was made or first seen", Value: 90, Min: 7, Max: 3650,
@@ -34,9 +35,6 @@ func oldKeyInUse(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("a long-term access key was used", longTermKey(e)) {
-			return
-		}
 		age := keyAges.In(p)
 		if !p.Reaches(age.Days) ||
 			!p.Require("the call is the key's first of the day", age.First) { // once a day is enough to say it once a month

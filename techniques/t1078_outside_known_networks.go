@@ -17,9 +17,13 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 			"Needs the configuration and no learning, so it speaks from the first event on. A private address counts as known only through a known VPC endpoint. " +
 			"A learnt place is only noted for long-term credentials and nothing for temporary ones; somebody who is often at new ones is low, and a role that calls from ever new places, such as a CI runner's, is left out. " +
 			"Credentials of EC2 instances are left to instance-creds-off-instance.",
-		Technique:   "T1078.004",
-		Tactic:      detect.InitialAccess,
-		Severity:    detect.Medium,
+		Technique: "T1078.004",
+		Tactic:    detect.InitialAccess,
+		Severity:  detect.Medium,
+		Conditions: []*detect.Condition{
+			{Text: "Config.Networks or Config.VPCEndpoints is set", Is: func(*event.Event) bool { return len(c.Networks)+len(c.VPCEndpoints) > 0 }},
+			{Text: "the source is outside the known networks", Is: c.unknownSource},
+		},
 		Uses:        []baseline.Feature{networks, urlNetworks},
 		Needs:       detect.ManagementEvents,
 		AboutSource: true,
@@ -37,9 +41,7 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("Config.Networks or Config.VPCEndpoints is set", len(c.Networks)+len(c.VPCEndpoints) > 0) ||
-			!p.Require("the source is outside the known networks", c.unknownSource(e)) ||
-			!p.Require("the call succeeded or was denied", attempted(e)) { // a failed sign-in used no credentials
+		if !p.Require("the call succeeded or was denied", attempted(e)) { // a failed sign-in used no credentials
 			return
 		}
 		place, n := cmp.Or(network(e), e.SourceAddress), origins(p)

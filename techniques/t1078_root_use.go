@@ -26,12 +26,13 @@ func rootUse(c *Config) detect.Detector {
 		Doc: "The root user is used: it signs in, or calls an API. " +
 			"Nothing limits root, and hardly anything needs it, so every use should be known beforehand. " +
 			"High with an access key, which root should not have at all. Once a day, with the day of the last use.",
-		Technique: "T1078.004",
-		Tactic:    detect.InitialAccess,
-		Severity:  detect.Medium,
-		Uses:      []baseline.Feature{rootDays},
-		Needs:     detect.ManagementEvents,
-		Quiet:     day,
+		Technique:  "T1078.004",
+		Tactic:     detect.InitialAccess,
+		Severity:   detect.Medium,
+		Conditions: []*detect.Condition{{Text: "root's credentials were used", Is: usesRoot}},
+		Uses:       []baseline.Feature{rootDays},
+		Needs:      detect.ManagementEvents,
+		Quiet:      day,
 		Benign: []string{
 			"One of the few tasks that only root may do, such as closing the account or changing its plan.",
 			"A young account that nobody has set up users for yet.",
@@ -44,9 +45,6 @@ func rootUse(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("root's credentials were used", usesRoot(e)) {
-			return
-		}
 		severity, title := detect.Medium, "root called "+e.Operation+" from "+e.SourceAddress
 		switch {
 		case e.Operation == "ConsoleLogin":

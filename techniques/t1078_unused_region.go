@@ -65,13 +65,14 @@ func unusedRegion(c *Config) detect.Detector {
 			"Thieves of credentials start machines where nobody looks. " +
 			"Informational for reading, which consoles and scanners do everywhere, low for other calls, medium for those that start machines, containers or functions, refused or not; a network that is new, too, raises it. " +
 			"Services without a region are left out, and so is S3's list of buckets.",
-		Technique: "T1078.004",
-		Tactic:    detect.InitialAccess,
-		Severity:  detect.Medium,
-		Uses:      []baseline.Feature{regionsUsed, networks},
-		Needs:     detect.ManagementEvents,
-		Learn:     learn,
-		Quiet:     novelty,
+		Technique:  "T1078.004",
+		Tactic:     detect.InitialAccess,
+		Severity:   detect.Medium,
+		Conditions: []*detect.Condition{{Text: "a management call was made in a region that the caller chose", Is: func(e *event.Event) bool { return regionUsed(e) != "" }}},
+		Uses:       []baseline.Feature{regionsUsed, networks},
+		Needs:      detect.ManagementEvents,
+		Learn:      learn,
+		Quiet:      novelty,
 		Benign: []string{
 			"The organisation opens another region, or a recovery site is tested.",
 			"Somebody chose the wrong region in the console or in a profile.",
@@ -83,9 +84,6 @@ func unusedRegion(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("a management call was made in a region that the caller chose", regionUsed(e) != "") {
-			return
-		}
 		n := regionsUsed.In(p)
 		if !p.Require("the region is new to the principal", n.New) {
 			return

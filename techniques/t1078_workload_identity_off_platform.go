@@ -54,6 +54,7 @@ func workloadIdentityOffPlatform(c *Config) detect.Detector {
 		Technique:   "T1078.004",
 		Tactic:      detect.InitialAccess,
 		Severity:    detect.Medium,
+		Conditions:  []*detect.Condition{{Text: "a workload's identity made the call", Is: func(e *event.Event) bool { is, _ := workload(e); return is }}},
 		Uses:        []baseline.Feature{c.places.providers},
 		Needs:       detect.ManagementEvents,
 		AboutSource: true,
@@ -71,10 +72,7 @@ func workloadIdentityOffPlatform(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		is, kubernetes := workload(e)
-		if !p.Require("a workload's identity made the call", is) {
-			return
-		}
+		_, kubernetes := workload(e)
 		at := c.locate(e)
 		if !p.Require("the source's provider is known", at.ASN != "") ||
 			!p.Require("the call succeeded or was denied", attempted(e)) ||

@@ -57,11 +57,12 @@ func distinctKeysBurst(c *Config) detect.Detector {
 		if hour.onlyNewBuckets() || hour.onlyNewNetworks() {
 			severity = raised(severity, 1)
 		}
-		evidence := append([]detect.Evidence{{
-			Name:     "different objects read within ten minutes",
-			Observed: fmt.Sprintf("about %d", burst.Now),
-			Expected: fmt.Sprintf("fewer than %d; half as many were read at once on %d of the last 30 days", p.Threshold(), burst.Days),
-		}, objectsEvidence(objectsRead.In(p))}, hour.evidence(p)...)
-		p.ReportAt(person(e, severity), "", fmt.Sprintf("about %d different objects read within ten minutes", burst.Now), evidence...)
+		p.ReportWith(person(e, severity), "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("about %d different objects read within ten minutes", burst.Now), append([]detect.Evidence{{
+				Name:     "different objects read within ten minutes",
+				Observed: fmt.Sprintf("about %d", burst.Now),
+				Expected: fmt.Sprintf("fewer than %d; half as many were read at once on %d of the last 30 days", p.Threshold(), burst.Days),
+			}, objectsEvidence(objectsRead.In(p))}, hour.evidence(p)...)
+		})
 	})
 }

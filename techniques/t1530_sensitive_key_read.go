@@ -123,19 +123,31 @@ func containsWords(name, first, second string) bool {
 	return false
 }
 
+// hasSuffixFold is strings.HasSuffix whatever the capitals of an ASCII suffix.
 func hasSuffixFold(s, suffix string) bool {
-	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
+	return len(s) >= len(suffix) && s[len(s)-1]|0x20 == suffix[len(suffix)-1]|0x20 && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
 
 // sensitiveFiles remembers the kinds of sensitive files that a principal reads,
 // by bucket.
 var sensitiveFiles = baseline.FirstSeen("sensitive file read", func(e *event.Event) string {
-	kind := sensitiveFile(objectRead(e))
+	kind := sensitiveRead(e)
 	if kind == "" {
 		return ""
 	}
 	return e.Bucket() + ": " + string(kind)
 }, &baseline.FirstSeenOptions{Cap: 32}).On("s3:GetObject")
+
+// sensitiveRead is sensitiveFile of the object that a principal read.
+func sensitiveRead(e *event.Event) fileKind {
+	if objectRead(e) == "" {
+		return ""
+	}
+	return fileKind(fileOf.Of(e))
+}
+
+// fileOf is sensitiveFile of an event's object.
+var fileOf = event.Derive(func(e *event.Event) string { return string(sensitiveFile(e.ObjectKey())) })
 
 func sensitiveKeyRead(c *Config) detect.Detector {
 	return detect.New(detect.Info{
@@ -164,8 +176,7 @@ func sensitiveKeyRead(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		key := objectRead(e)
-		kind := sensitiveFile(key)
+		key, kind := objectRead(e), sensitiveRead(e)
 		if !p.Require("the principal itself read a file with credentials or a dump, by its name", kind != "") ||
 			p.Excuse("the bucket is meant to be public", c.publicBucket(e.Bucket())) {
 			return

@@ -107,7 +107,7 @@ func metadataOptions(e *event.Event) (options event.Raw, subject, title string) 
 	case "ModifyInstanceMetadataDefaults":
 		return r, "defaults", "instances launched in " + e.Region + " from now on answer without a token unless told otherwise"
 	}
-	for template := range launchTemplates(e) {
+	for _, template := range launchTemplates(nil, e) {
 		subject = template
 		break
 	}

@@ -1,7 +1,6 @@
 package techniques
 
 import (
-	"iter"
 	"strings"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -28,8 +27,8 @@ var functionReads = baseline.FirstSeen("lambda function read", func(e *event.Eve
 
 // ownFunctions remembers the functions that a principal created or updates,
 // which means that it knows their environment.
-var ownFunctions = newOwnership("lambda function managed", func(e *event.Event) iter.Seq[string] {
-	return oneValue(functionName(e.Request.At("functionName").Text()))
+var ownFunctions = newOwnership("lambda function managed", func(list []string, e *event.Event) []string {
+	return added(list, functionName(e.Request.At("functionName").Text()))
 }, "lambda:CreateFunction", "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:PublishVersion")
 
 // functionRead returns the function that one of lambdaReads is about.

@@ -1,7 +1,6 @@
 package techniques
 
 import (
-	"iter"
 	"strings"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -43,26 +42,23 @@ func templateRead(e *event.Event) string {
 	return allTemplates
 }
 
-// launchTemplates yields the id and the name of the template that a call
+// launchTemplates appends the id and the name of the template that a call
 // writes.
-func launchTemplates(e *event.Event) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		response := e.Response
-		for _, inner := range response.Members() { // CreateLaunchTemplateResponse
-			response = inner
-		}
-		template := folded(response, "launchTemplate")
-		if !template.Exists() {
-			template = folded(response, "launchTemplateVersion")
-		}
-		for _, r := range [...]event.Raw{template, ec2Request(e)} {
-			for _, name := range [...]string{"launchTemplateId", "launchTemplateName"} {
-				if v := folded(r, name).Text(); v != "" && !yield(v) {
-					return
-				}
-			}
+func launchTemplates(list []string, e *event.Event) []string {
+	response := e.Response
+	for _, inner := range response.Members() { // CreateLaunchTemplateResponse
+		response = inner
+	}
+	template := folded(response, "launchTemplate")
+	if !template.Exists() {
+		template = folded(response, "launchTemplateVersion")
+	}
+	for _, r := range [...]event.Raw{template, ec2Request(e)} {
+		for _, name := range [...]string{"launchTemplateId", "launchTemplateName"} {
+			list = added(list, folded(r, name).Text())
 		}
 	}
+	return list
 }
 
 // ec2Request returns the parameters of a call of EC2. Those of its newer

@@ -2,7 +2,6 @@ package techniques
 
 import (
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 
@@ -30,22 +29,22 @@ type secretStore struct {
 var (
 	inSecretsManager = secretStore{
 		name: "secrets of Secrets Manager", service: "secretsmanager",
-		asked: baseline.DistinctEach("secret within an hour", func(e *event.Event) iter.Seq[string] {
+		asked: baseline.DistinctEach("secret within an hour", func(list []string, e *event.Event) []string {
 			if !direct(e) || !attempted(e) {
-				return nil
+				return list
 			}
-			return secrets(e)
+			return secrets(list, e)
 		}, 12, time.Hour).On(secretReadCalls...),
 		reads: []*baseline.Of[baseline.Novelty]{secretsRead},
 		own:   []ownership{ownSecrets},
 	}
 	inParameterStore = secretStore{
 		name: "secret parameters", service: "ssm",
-		asked: baseline.DistinctEach("secret parameter within an hour", func(e *event.Event) iter.Seq[string] {
+		asked: baseline.DistinctEach("secret parameter within an hour", func(list []string, e *event.Event) []string {
 			if !direct(e) || !attempted(e) {
-				return nil
+				return list
 			}
-			return secretParameters(e)
+			return secretParameters(list, e)
 		}, 12, time.Hour).On(parameterReads...),
 		reads: []*baseline.Of[baseline.Novelty]{parametersRead},
 		own:   []ownership{ownParameters},
@@ -94,19 +93,21 @@ var credentialFileReads = baseline.FirstSeen("credential file read", func(e *eve
 	return credentialFileRead(e)
 }, &baseline.FirstSeenOptions{Cap: 16}).On("s3:GetObject")
 
-// secretParameters yields the parameters of an event that are to be decrypted,
+// secretParameters appends the parameters of an event that are to be decrypted,
 // or whose names tell of a secret.
-func secretParameters(e *event.Event) iter.Seq[string] {
+func secretParameters(list []string, e *event.Event) []string {
+	before := len(list)
+	list = parameters(list, e)
 	if decrypted(e) {
-		return parameters(e)
+		return list
 	}
-	return func(yield func(string) bool) {
-		for name := range parameters(e) {
-			if new(Config).sensitiveName(name) != "" && !yield(name) {
-				return
-			}
+	some := list[:before]
+	for _, name := range list[before:] {
+		if new(Config).sensitiveName(name) != "" {
+			some = append(some, name)
 		}
 	}
+	return some
 }
 
 // userdataSource returns the instance whose user data an event reads.
@@ -120,11 +121,10 @@ func userdataSource(e *event.Event) string {
 // credentialFileRead returns the object that an event reads if it is a file of
 // credentials.
 func credentialFileRead(e *event.Event) string {
-	key := e.ObjectKey()
-	if !credentialObject(key) {
+	if !credentialObject(e) {
 		return ""
 	}
-	return e.Bucket() + "/" + key
+	return e.Bucket() + "/" + e.ObjectKey()
 }
 
 // opensStore reports whether an event reads what secretStores are about. Most
@@ -132,17 +132,17 @@ func credentialFileRead(e *event.Event) string {
 func opensStore(e *event.Event) bool {
 	switch e.Service() {
 	case "s3":
-		return credentialObject(e.ObjectKey())
+		return credentialObject(e)
 	case "ec2":
 		return userdataSource(e) != ""
 	}
 	return true
 }
 
-// credentialObject reports whether an object's key is that of a file that gives
-// access.
-func credentialObject(key string) bool {
-	switch sensitiveFile(key) {
+// credentialObject reports whether the key of an event's object is that of a
+// file that gives access.
+func credentialObject(e *event.Event) bool {
+	switch fileKind(fileOf.Of(e)) {
 	case credentialFile, privateKeyFile, environment, terraformState:
 		return true
 	}

@@ -2,7 +2,6 @@ package techniques
 
 import (
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 
@@ -26,17 +25,17 @@ var secretsGot = baseline.DistinctEach("secret", succeededSecrets, 64, 10*time.M
 
 // secretsDenied collects the secrets that a principal was denied. A denied
 // caller tries for longer.
-var secretsDenied = baseline.DistinctEach("secret denied", func(e *event.Event) iter.Seq[string] {
+var secretsDenied = baseline.DistinctEach("secret denied", func(list []string, e *event.Event) []string {
 	if !direct(e) || !e.Denied() {
-		return nil
+		return list
 	}
-	return secrets(e)
+	return secrets(list, e)
 }, 2*secretsBulkThreshold, day).On(secretReadCalls...)
 
 // secretsDeniedMany remembers on which days they were many.
 var secretsDeniedMany = bursts("secret denied", func(e *event.Event) string {
 	if direct(e) && e.Denied() {
-		for name := range secrets(e) {
+		for _, name := range secrets(nil, e) {
 			return name
 		}
 	}
@@ -52,37 +51,34 @@ var allSecretsTaken = baseline.FirstSeen("all secrets by a filter", func(e *even
 }, &baseline.FirstSeenOptions{Cap: 4}).On("secretsmanager:BatchGetSecretValue")
 
 // ownSecrets remembers the secrets that a principal wrote.
-var ownSecrets = newOwnership("secret written", func(e *event.Event) iter.Seq[string] {
+var ownSecrets = newOwnership("secret written", func(list []string, e *event.Event) []string {
 	if e.Operation == "CreateSecret" {
-		return oneValue(e.Request.At("name").Text())
+		return added(list, e.Request.At("name").Text())
 	}
-	return secrets(e)
+	return secrets(list, e)
 }, "secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecret")
 
-func succeededSecrets(e *event.Event) iter.Seq[string] {
+func succeededSecrets(list []string, e *event.Event) []string {
 	if !direct(e) || !e.Succeeded() {
-		return nil
+		return list
 	}
-	return secrets(e)
+	return secrets(list, e)
 }
 
-// secrets yields the secrets that an event names. A batch is logged
+// secrets appends the secrets that an event names. A batch is logged
 // once for each of its secrets, too.
-func secrets(e *event.Event) iter.Seq[string] {
+func secrets(list []string, e *event.Event) []string {
 	if ids := e.Request.At("secretIdList"); ids.Exists() {
-		return func(yield func(string) bool) {
-			for r := range ids.Items() {
-				if name := secretName(r.Text()); name != "" && !yield(name) {
-					return
-				}
-			}
+		for r := range ids.Items() {
+			list = added(list, secretName(r.Text()))
 		}
+		return list
 	}
 	id := e.Request.At("secretId").Text()
 	if id == "" {
 		id = deniedResource(e)
 	}
-	return oneValue(secretName(id))
+	return added(list, secretName(id))
 }
 
 // secretName returns a secret's name, without the ARN before it and the six

@@ -40,7 +40,8 @@ func secretsmanagerFirstSeen(c *Config) detect.Detector {
 		}
 		known := secretsRead.In(p)
 		var secret string
-		for name := range secrets(e) {
+		var room [8]string
+		for _, name := range secrets(room[:0], e) {
 			if secret = name; !known.Established(name) {
 				break // one finding for all secrets of a call
 			}

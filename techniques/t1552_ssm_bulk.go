@@ -2,7 +2,6 @@ package techniques
 
 import (
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 
@@ -17,11 +16,11 @@ const ssmBulkThreshold = 26
 
 // parametersAsked collects the parameters that a principal asked for by name,
 // allowed or not.
-var parametersAsked = baseline.DistinctEach("ssm parameter", func(e *event.Event) iter.Seq[string] {
+var parametersAsked = baseline.DistinctEach("ssm parameter", func(list []string, e *event.Event) []string {
 	if !direct(e) || !attempted(e) {
-		return nil
+		return list
 	}
-	return parameters(e)
+	return parameters(list, e)
 }, 64, time.Hour).On("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParameterHistory")
 
 func ssmBulk(c *Config) detect.Detector {

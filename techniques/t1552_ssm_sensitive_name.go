@@ -1,7 +1,6 @@
 package techniques
 
 import (
-	"iter"
 	"strings"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -14,11 +13,11 @@ var parameterReads = []string{"ssm:GetParameter", "ssm:GetParameters", "ssm:GetP
 
 // parametersRead remembers the parameters, and the paths of parameters, that a
 // principal got.
-var parametersRead = baseline.FirstSeenEach("ssm parameter read", func(e *event.Event) iter.Seq[string] {
+var parametersRead = baseline.FirstSeenEach("ssm parameter read", func(list []string, e *event.Event) []string {
 	if !direct(e) || !e.Succeeded() {
-		return nil
+		return list
 	}
-	return parameters(e)
+	return parameters(list, e)
 }, &baseline.FirstSeenOptions{Cap: habits}).On(parameterReads...)
 
 // ownParameters remembers the parameters that a principal wrote, whose values
@@ -28,26 +27,23 @@ var ownParameters = newOwnership("ssm parameter written", parameters, "ssm:PutPa
 // publicParameters is where AWS publishes AMI ids and the like for everyone.
 const publicParameters = "/aws/service/"
 
-// parameters yields the parameters, or the path of parameters, that an event
+// parameters appends the parameters, or the path of parameters, that an event
 // of SSM names.
-func parameters(e *event.Event) iter.Seq[string] {
+func parameters(list []string, e *event.Event) []string {
 	if e.Operation == "GetParametersByPath" {
-		return oneValue(parameterPath(e))
+		return added(list, parameterPath(e))
 	}
 	if names := e.Request.At("names"); names.Exists() {
-		return func(yield func(string) bool) {
-			for r := range names.Items() {
-				if name := parameterName(r.Text()); name != "" && !yield(name) {
-					return
-				}
-			}
+		for r := range names.Items() {
+			list = added(list, parameterName(r.Text()))
 		}
+		return list
 	}
 	name := e.Request.At("name").Text()
 	if name == "" {
 		name = deniedResource(e)
 	}
-	return oneValue(parameterName(name))
+	return added(list, parameterName(name))
 }
 
 // parameterName returns a parameter's name without the ARN before it, the
@@ -118,15 +114,15 @@ func ssmSensitiveName(c *Config) detect.Detector {
 			return
 		}
 		var reads baseline.Novelty
-		for name := range parameters(p.Event) {
-			word := c.sensitiveName(name)
-			if word == "" {
-				continue
-			}
+		var room [8]string
+		for _, name := range parameters(room[:0], p.Event) {
 			if reads.Value == "" {
 				reads = parametersRead.In(p)
 			}
-			if reads = noveltyOf(reads, name); reads.New {
+			if reads = noveltyOf(reads, name); !reads.New {
+				continue
+			}
+			if word := c.sensitiveName(name); word != "" {
 				sensitiveParameter(c, p, name, word, reads)
 				return // one finding for all names of a call
 			}

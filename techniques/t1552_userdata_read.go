@@ -2,7 +2,6 @@ package techniques
 
 import (
 	"fmt"
-	"iter"
 	"strings"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -32,27 +31,22 @@ func userdataInstance(e *event.Event) string {
 	return e.Request.At("instanceId").Text()
 }
 
-// managedInstances yields the instances that a call acts on.
-func managedInstances(e *event.Event) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		if id := e.Request.At("instanceId").Text(); id != "" && !yield(id) {
-			return
-		}
-		instances := e.Request.At("instancesSet", "items")
-		if e.Is("ec2", "RunInstances") {
-			instances = e.Response.At("instancesSet", "items")
-		}
-		for r := range instances.Items() {
-			if id := r.At("instanceId").Text(); id != "" && !yield(id) {
-				return
-			}
-		}
-		for r := range e.Request.At("resourcesSet", "items").Items() {
-			if id := r.At("resourceId").Text(); len(id) > 2 && id[:2] == "i-" && !yield(id) {
-				return
-			}
+// managedInstances appends the instances that a call acts on.
+func managedInstances(list []string, e *event.Event) []string {
+	list = added(list, e.Request.At("instanceId").Text())
+	instances := e.Request.At("instancesSet", "items")
+	if e.Is("ec2", "RunInstances") {
+		instances = e.Response.At("instancesSet", "items")
+	}
+	for r := range instances.Items() {
+		list = added(list, r.At("instanceId").Text())
+	}
+	for r := range e.Request.At("resourcesSet", "items").Items() {
+		if id := r.At("resourceId").Text(); len(id) > 2 && id[:2] == "i-" {
+			list = append(list, id)
 		}
 	}
+	return list
 }
 
 func userdataRead(c *Config) detect.Detector {

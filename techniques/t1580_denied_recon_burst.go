@@ -33,11 +33,12 @@ func deniedReconBurst(c *Config) detect.Detector {
 		Doc: "A principal is refused ten different get, list and describe calls within ten minutes, and is not used to that. " +
 			"Who tries what credentials are allowed to do is refused most of it; who knows them is not. " +
 			"High from a new network or with a new tool. Needs no learning.",
-		Technique: "T1580",
-		Tactic:    detect.Discovery,
-		Severity:  detect.Medium,
-		Uses:      []baseline.Feature{deniedReads, deniedBursts, networks, tools},
-		Needs:     detect.ManagementReads,
+		Technique:  "T1580",
+		Tactic:     detect.Discovery,
+		Severity:   detect.Medium,
+		Conditions: []*detect.Condition{{Text: "a question was refused", Is: func(e *event.Event) bool { return deniedRead(e) != "" }}},
+		Uses:       []baseline.Feature{deniedReads, deniedBursts, networks, tools},
+		Needs:      detect.ManagementReads,
 		Threshold: c.threshold("denied-recon-burst", detect.Threshold{
 			Of: "different get, list and describe calls refused within 10 minutes", Value: deniedReadsThreshold, Min: 3, Max: 4 * deniedReadsThreshold,
 		}),
@@ -52,9 +53,6 @@ func deniedReconBurst(c *Config) detect.Detector {
 			"Ask the principal's owner; if unexplained, deactivate the key or revoke the sessions.",
 		},
 	}, func(p *detect.Pass) {
-		if !p.Require("a question was refused", deniedRead(p.Event) != "") {
-			return
-		}
 		w := deniedReads.In(p)
 		if !p.Reaches(w.Count) || p.Excuse("such bursts are a habit of the principal", deniedBursts.In(p).Normal) {
 			return

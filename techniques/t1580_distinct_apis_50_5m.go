@@ -33,11 +33,12 @@ func distinctAPIs(c *Config) detect.Detector {
 		Name: "distinct-apis-50-5m",
 		Doc: "A principal makes more than 50 different list and describe calls within five minutes, and does not do so habitually. " +
 			"Enumeration tools ask everything once. So do Terraform and the console, for whose users such bursts become normal after three days.",
-		Technique: "T1580",
-		Tactic:    detect.Discovery,
-		Severity:  detect.Medium,
-		Uses:      []baseline.Feature{discoveredAPIs, discoveryBursts, networks, tools},
-		Needs:     detect.ManagementReads,
+		Technique:  "T1580",
+		Tactic:     detect.Discovery,
+		Severity:   detect.Medium,
+		Conditions: []*detect.Condition{question},
+		Uses:       []baseline.Feature{discoveredAPIs, discoveryBursts, networks, tools},
+		Needs:      detect.ManagementReads,
 		Threshold: c.threshold("distinct-apis-50-5m", detect.Threshold{
 			Of: "different list and describe calls within 5 minutes", Value: distinctAPIsThreshold + 1, Min: 10, Max: 2 * distinctAPIsThreshold,
 		}),
@@ -53,9 +54,6 @@ func distinctAPIs(c *Config) detect.Detector {
 			"Ask the principal's owner; if unexplained, revoke its sessions and keys.",
 		},
 	}, func(p *detect.Pass) {
-		if !p.Require("the call asks what there is", discovery(p.Event)) {
-			return
-		}
 		w := discoveredAPIs.In(p)
 		if !p.Reaches(w.Count) {
 			return

@@ -63,11 +63,12 @@ func errorSpike(c *Config) detect.Detector {
 		Doc: "Twenty or more calls of a principal fail within a quarter of an hour, of four different kinds at least, and far more than on its other days. " +
 			"Whoever tries out credentials, or a tool that does, makes calls that are refused or malformed; whoever knows them does not. " +
 			"Throttled calls, expired sessions and things that are gone do not count. Low; from a new network or with a new tool it is one level higher each.",
-		Technique: "T1580",
-		Tactic:    detect.Discovery,
-		Severity:  detect.Low,
-		Uses:      []baseline.Feature{mistakeRate, callsMistaken, networks, tools},
-		Needs:     detect.ManagementEvents | detect.S3DataEvents,
+		Technique:  "T1580",
+		Tactic:     detect.Discovery,
+		Severity:   detect.Low,
+		Conditions: []*detect.Condition{{Text: "the call failed for the caller's sake", Is: mistaken}},
+		Uses:       []baseline.Feature{mistakeRate, callsMistaken, networks, tools},
+		Needs:      detect.ManagementEvents | detect.S3DataEvents,
 		Threshold: c.threshold("error-spike", detect.Threshold{
 			Of: "calls failed in a quarter of an hour", Value: errorSpikeThreshold, Min: 5, Max: 10_000,
 		}),
@@ -84,9 +85,6 @@ func errorSpike(c *Config) detect.Detector {
 			"Ask the principal's owner; if unexplained, deactivate the key or revoke the sessions.",
 		},
 	}, func(p *detect.Pass) {
-		if !p.Require("the call failed for the caller's sake", mistaken(p.Event)) {
-			return
-		}
 		r := mistakeRate.In(p)
 		if !p.Reaches(int(min(r.Now, 1<<30))) {
 			return

@@ -2,6 +2,7 @@ package techniques
 
 import (
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
 )
 
 func maliciousIP(c *Config) detect.Detector {
@@ -13,6 +14,7 @@ func maliciousIP(c *Config) detect.Detector {
 		Technique:   "T1580",
 		Tactic:      detect.Discovery,
 		Severity:    detect.High,
+		Conditions:  []*detect.Condition{{Text: "Config.Reputation is set", Is: func(*event.Event) bool { return c.Reputation != nil }}},
 		Needs:       detect.ManagementReads | detect.S3DataEvents,
 		AboutSource: true,
 		Hook:        "Config.Reputation",
@@ -27,8 +29,7 @@ func maliciousIP(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("Config.Reputation is set", c.Reputation != nil) ||
-			!p.Require("the call asks for something", asks(e.Operation) || e.Is("s3", "HeadBucket", "HeadObject")) ||
+		if !p.Require("the call asks for something", asks(e.Operation) || e.Is("s3", "HeadBucket", "HeadObject")) ||
 			!p.Require("the source is an address", e.IP.IsValid()) ||
 			p.Excuse("the source is known", c.knownSource(e)) {
 			return

@@ -39,11 +39,12 @@ func multiRegionSweep(c *Config) detect.Detector {
 		Doc: "A principal lists or describes things in ten or more regions within five minutes, and does not do so habitually. " +
 			"Workloads and people use one or two regions; who does not know where an account keeps its things asks everywhere. " +
 			"Refused calls count too. Higher from a new network or with a new tool; two levels lower in the console, where one page asks all regions.",
-		Technique: "T1580",
-		Tactic:    detect.Discovery,
-		Severity:  detect.Medium,
-		Uses:      []baseline.Feature{discoveredRegions, regionSweeps, networks, tools},
-		Needs:     detect.ManagementReads,
+		Technique:  "T1580",
+		Tactic:     detect.Discovery,
+		Severity:   detect.Medium,
+		Conditions: []*detect.Condition{question},
+		Uses:       []baseline.Feature{discoveredRegions, regionSweeps, networks, tools},
+		Needs:      detect.ManagementReads,
 		Threshold: c.threshold("multi-region-sweep", detect.Threshold{
 			Of: "regions looked at within 5 minutes", Value: regionsThreshold, Min: 3, Max: 24,
 		}),
@@ -61,9 +62,6 @@ func multiRegionSweep(c *Config) detect.Detector {
 		},
 		Mitigations: []string{"Deny unused regions with a service control policy on aws:RequestedRegion."},
 	}, func(p *detect.Pass) {
-		if !p.Require("the call asks what there is", discovery(p.Event)) {
-			return
-		}
 		w := discoveredRegions.In(p)
 		if !p.Reaches(w.Count) {
 			return

@@ -34,11 +34,12 @@ func newServicesBurst(c *Config) detect.Detector {
 		Doc: "Within ten minutes a principal lists or describes things in four or more services that it does not look at otherwise. " +
 			"An intruder with new credentials looks everywhere to learn what they are good for. " +
 			"Scanners, consoles and infrastructure tools ask as many services, but always the same, which the principal's baseline knows.",
-		Technique: "T1580",
-		Tactic:    detect.Discovery,
-		Severity:  detect.High,
-		Uses:      []baseline.Feature{discoveredServices, usualServices},
-		Needs:     detect.ManagementReads,
+		Technique:  "T1580",
+		Tactic:     detect.Discovery,
+		Severity:   detect.High,
+		Conditions: []*detect.Condition{question},
+		Uses:       []baseline.Feature{discoveredServices, usualServices},
+		Needs:      detect.ManagementReads,
 		Threshold: c.threshold("new-services-burst", detect.Threshold{
 			Of: "services looked at within 10 minutes that are no habit", Value: newServicesThreshold, Min: 2, Max: 8 * newServicesThreshold,
 		}),
@@ -55,9 +56,6 @@ func newServicesBurst(c *Config) detect.Detector {
 			"Look for what often comes next: new keys and users, reads of secrets and buckets, instances in other regions.",
 		},
 	}, func(p *detect.Pass) {
-		if !p.Require("the call asks what there is", discovery(p.Event)) {
-			return
-		}
 		n := usualServices.In(p)
 		if !p.Require("the service is new to the principal", n.New) { // whichever new service comes last sees them all
 			return

@@ -15,6 +15,7 @@ func reconFromHosting(c *Config) detect.Detector {
 		Technique:   "T1580",
 		Tactic:      detect.Discovery,
 		Severity:    detect.Medium,
+		Conditions:  []*detect.Condition{question},
 		Uses:        []baseline.Feature{providers, tools},
 		Needs:       detect.ManagementReads,
 		Hook:        "Config.Locate",
@@ -34,8 +35,7 @@ func reconFromHosting(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("the call asks what there is", discovery(e)) ||
-			p.Excuse("the source is one of the organisation's", c.knownSource(e)) {
+		if p.Excuse("the source is one of the organisation's", c.knownSource(e)) {
 			return
 		}
 		at := c.locate(e)

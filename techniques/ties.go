@@ -32,7 +32,7 @@ func ties(name string, of func(*event.Event) tie, groups, values int, window tim
 			at := v.Event.Time
 			return recentTies{cell: c, own: of(v.Event), since: at.Add(-window).UnixMilli()}
 		},
-	)
+	).Where(func(e *event.Event) bool { return !of(e).none() })
 }
 
 // recentTies are the ties within a window before an event, and of those that

@@ -19,11 +19,11 @@ import (
 // tell. cap values of either kind are remembered, the most recent ones.
 func turned(name string, value func(*event.Event) string, cap int) *baseline.Of[turn] {
 	return baseline.Custom(
-		fmt.Sprintf("turned/1 %s cap=%d", name, cap),
+		fmt.Sprintf("turned/2 %s cap=%d", name, cap),
 		1+2*cap*outcomeBytes,
 		func() *turnedCell { return &turnedCell{value: value, cap: cap} },
 		func(c *turnedCell, v *baseline.View) turn { return turn{cell: c, at: turnGranule(v.Event.Time)} },
-	)
+	).Where(func(e *event.Event) bool { return value(e) != "" && (e.Denied() || e.Succeeded()) })
 }
 
 // A turn says what turned from refused to allowed around an event.
@@ -35,6 +35,9 @@ type turn struct {
 // of reports whether a value was refused at most an hour before the event and
 // allowed then, both less than a granule apart or in this order.
 func (t turn) of(value string) bool {
+	if len(t.cell.refused) == 0 {
+		return false
+	}
 	h := baseline.Hash(value)
 	i, refused := findOutcome(t.cell.refused, h)
 	j, allowed := findOutcome(t.cell.allowed, h)
@@ -67,7 +70,7 @@ type outcomeTimes struct {
 	bits uint64 // bit i: in granule last-i
 }
 
-const outcomeBytes = 8 + 8 + 8
+const outcomeBytes = 8 + 2*binary.MaxVarintLen64
 
 // first returns the first granule from low on.
 func (o *outcomeTimes) first(low int64) (granule int64, ok bool) {
@@ -134,8 +137,8 @@ func (c *turnedCell) AppendBinary(b []byte) ([]byte, error) {
 	for _, list := range [...][]outcomeTimes{c.refused, c.allowed} {
 		for _, o := range list {
 			b = binary.BigEndian.AppendUint64(b, o.hash)
-			b = binary.BigEndian.AppendUint64(b, uint64(o.last))
-			b = binary.BigEndian.AppendUint64(b, o.bits)
+			b = binary.AppendVarint(b, o.last)
+			b = binary.AppendUvarint(b, o.bits)
 		}
 	}
 	return b, nil
@@ -144,17 +147,25 @@ func (c *turnedCell) AppendBinary(b []byte) ([]byte, error) {
 var errTurned = errors.New("techniques: malformed outcomes")
 
 func (c *turnedCell) UnmarshalBinary(data []byte) error {
-	if len(data)%outcomeBytes != 1 {
+	if len(data) == 0 {
 		return errTurned
 	}
 	n, rest := int(data[0]), data[1:]
-	all := make([]outcomeTimes, 0, len(rest)/outcomeBytes)
-	for chunk := range slices.Chunk(rest, outcomeBytes) {
-		o := outcomeTimes{
-			hash: binary.BigEndian.Uint64(chunk),
-			last: int64(binary.BigEndian.Uint64(chunk[8:])),
-			bits: binary.BigEndian.Uint64(chunk[16:]),
+	var all []outcomeTimes
+	for len(rest) > 0 {
+		if len(rest) < 8 || len(all) == 2*c.cap {
+			return errTurned
 		}
+		o := outcomeTimes{hash: binary.BigEndian.Uint64(rest)}
+		var a, b int
+		o.last, a = binary.Varint(rest[8:])
+		if a <= 0 {
+			return errTurned
+		}
+		if o.bits, b = binary.Uvarint(rest[8+a:]); b <= 0 {
+			return errTurned
+		}
+		rest = rest[8+a+b:]
 		i := len(all)
 		if o.bits&1 == 0 || o.last < -maxTurnGranule || o.last > maxTurnGranule ||
 			i > 0 && i != n && o.hash <= all[i-1].hash {

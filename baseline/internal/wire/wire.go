@@ -93,6 +93,9 @@ func (r *Reader) Uint64() uint64 {
 	return binary.BigEndian.Uint64(b)
 }
 
+// Fixed reads n bytes, which alias the Reader's input; nil if there are fewer.
+func (r *Reader) Fixed(n int) []byte { return r.take(n) }
+
 // Bytes reads a length of at most max and that many bytes, which alias the
 // Reader's input.
 func (r *Reader) Bytes(max int) []byte {

@@ -1,0 +1,68 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/cloudtell/cloudtell/event"
+)
+
+// A Condition is something that an event alone decides. Rules share conditions
+// by pointer: each is looked at once for an event, however many rules have it,
+// and a rule whose conditions do not hold is not run. They are part of findings
+// and explanations like what a rule itself requires and excuses.
+type Condition struct {
+	// Text says what is looked at, as in [Pass.Require] and [Pass.Excuse].
+	Text string
+	// Guard says that the rule is excused if Is reports true; otherwise it
+	// requires it.
+	Guard bool
+	// Is must depend on nothing but the event.
+	Is func(*event.Event) bool
+}
+
+// maxConditions is the number of different ones in a scope.
+const maxConditions = 64
+
+// bits returns the bits of a rule's conditions, adding those that are new to
+// the group.
+func (g *group) bits(conditions []*Condition) (mask uint64, err error) {
+	for _, c := range conditions {
+		if c == nil || c.Text == "" || c.Is == nil {
+			return 0, fmt.Errorf("%w: a condition is nil, or without text or function", ErrDetector)
+		}
+		i := slices.Index(g.conditions, c)
+		if i < 0 {
+			i = len(g.conditions)
+			g.conditions = append(g.conditions, c)
+		}
+		if i == maxConditions {
+			return 0, fmt.Errorf("%w: scope %q has over %d different conditions", ErrDetector, g.scope.Name, maxConditions)
+		}
+		mask |= 1 << i
+	}
+	return mask, nil
+}
+
+// hold returns the bits of the conditions that let an event pass.
+func (g *group) hold(e *event.Event) (mask uint64) {
+	for i, c := range g.conditions {
+		if c.Is(e) != c.Guard {
+			mask |= 1 << i
+		}
+	}
+	return mask
+}
+
+// meets looks at a rule's conditions one by one, up to the first that stands in
+// the way.
+func (p *Pass) meets(conditions []*Condition) bool {
+	for _, c := range conditions {
+		passed := c.Is(p.Event) != c.Guard
+		p.checks = append(p.checks, Check{Condition: c.Text, Passed: passed, Guard: c.Guard})
+		if !passed {
+			return false
+		}
+	}
+	return true
+}
