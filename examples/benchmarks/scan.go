@@ -63,6 +63,42 @@ func detectFiles(name string, cores int, newOpener func() opener) benchCase {
 	return c
 }
 
+// detectEach runs all rules on each event as it is read, so that nothing of the
+// event needs to be kept.
+func detectEach(name string, newOpener func() opener) benchCase {
+	open := newOpener()
+	return fromFiles(name, func(paths []string) (n int, err error) {
+		set, err := newSet(0, false)
+		if err != nil {
+			return 0, err
+		}
+		engine, err := detect.NewEngine(set, nil, &detect.EngineOptions{Shards: 1})
+		if err != nil {
+			return 0, err
+		}
+		one := make([]*event.Event, 1)
+		for _, path := range paths {
+			err := withFile(path, open, func(r io.Reader) error {
+				for e, err := range event.Read(r, reuse) {
+					if err != nil {
+						return err
+					}
+					one[0] = e
+					if _, err := engine.Process(context.Background(), one); err != nil {
+						return err
+					}
+					n++
+				}
+				return nil
+			})
+			if err != nil {
+				return n, err
+			}
+		}
+		return n, nil
+	})
+}
+
 // fromFiles is a case that reads its files from the disk, or from what the
 // system remembers of it.
 func fromFiles(name string, work func(paths []string) (int, error)) benchCase {

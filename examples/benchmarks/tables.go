@@ -169,8 +169,9 @@ func scanCases(limit float64) []benchCase {
 	return []benchCase{
 		bare,
 		readFiles("klauspost/compress alone", klauspost),
-		detectFiles("cloudtell", 1, plain).with(target{rate, true, limit, "times"}),
-		detectFiles("cloudtell, klauspost/compress", 1, klauspost),
+		detectFiles("cloudtell", 1, plain),
+		detectEach("cloudtell, Reuse", plain).with(target{rate, true, limit, "times"}),
+		detectEach("cloudtell, Reuse, klauspost/compress", klauspost),
 		scanProgram("examples/scan, the whole process"),
 	}
 }
