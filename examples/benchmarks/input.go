@@ -12,7 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/cloudtell/cloudtell/examples/account"
 )
@@ -22,6 +24,7 @@ type input struct {
 	days    int
 	perFile int  // records in a file; 0: one file of JSON lines
 	gzip    bool // the files are compressed
+	real    bool // as many of the records are AWS's own as in real accounts
 }
 
 // inputSize is what an input's records come to.
@@ -33,9 +36,41 @@ type inputSize struct {
 // plainRecords returns the account's records one by one, in order of time.
 func plainRecords(days int) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for r := range account.New(&account.Options{Days: days, Attacks: true, Traps: true}).Records() {
+		for r := range accountLog(days) {
 			if !yield(r.JSON) {
 				return
+			}
+		}
+	}
+}
+
+func accountLog(days int) iter.Seq[account.Record] {
+	return account.New(&account.Options{Days: days, Attacks: true, Traps: true}).Records()
+}
+
+// realRecords returns the account's records, with as many more of AWS's own
+// among them as real accounts have: copies with times and ids of their own.
+func realRecords(days int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		var services []account.Record // the latest
+		due, n := 0, 0
+		for r := range accountLog(days) {
+			if !yield(r.JSON) {
+				return
+			}
+			if !strings.Contains(r.JSON, `"type":"AWSService"`) {
+				due += servicesShare
+			} else {
+				services = append(services[max(0, len(services)-49):], r)
+				due--
+			}
+			for ; due > 0 && len(services) > 0; due-- {
+				n++
+				s := services[n%len(services)]
+				json := strings.Replace(s.JSON, s.Time.Format(time.RFC3339), r.Time.Format(time.RFC3339), 1)
+				if !yield(strings.Replace(json, s.EventID, fmt.Sprintf("%08x%s", n, s.EventID[8:]), 1)) {
+					return
+				}
 			}
 		}
 	}
@@ -58,7 +93,11 @@ func (in input) write(dir string) (size inputSize, err error) {
 		defer file.Reset()
 		return os.WriteFile(filepath.Join(dir, fmt.Sprintf("%07d%s", written, ending)), data, 0o600)
 	}
-	for record := range plainRecords(in.days) {
+	records := plainRecords
+	if in.real {
+		records = realRecords
+	}
+	for record := range records(in.days) {
 		size.Records++
 		size.Bytes += int64(len(record))
 		if in.perFile == 0 {
@@ -95,9 +134,9 @@ func compressed(file []byte) []byte {
 }
 
 // name names an input, for directories and for the process that writes it.
-func (in input) name() string { return fmt.Sprintf(inputName, in.days, in.perFile, in.gzip) }
+func (in input) name() string { return fmt.Sprintf(inputName, in.days, in.perFile, in.gzip, in.real) }
 
-const inputName = "%d-%d-%t"
+const inputName = "%d-%d-%t-%t"
 
 // prepareInput stands for a table's name where a process is to write an input.
 const prepareInput = "input"
@@ -105,7 +144,7 @@ const prepareInput = "input"
 // writeInput is that process.
 func writeInput(name, dir string, out io.Writer) error {
 	var in input
-	if _, err := fmt.Sscanf(name, inputName, &in.days, &in.perFile, &in.gzip); err != nil {
+	if _, err := fmt.Sscanf(name, inputName, &in.days, &in.perFile, &in.gzip, &in.real); err != nil {
 		return fmt.Errorf("input %q: %w", name, err)
 	}
 	size, err := in.write(dir)

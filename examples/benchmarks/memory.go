@@ -109,8 +109,8 @@ func (d detectCase) storedRecords(name string, targets ...target) benchCase {
 			}
 		}
 		return func() (result, error) {
-			debug.FreeOSMemory()
 			r := result{Sizes: sizesOf(&store)}
+			debug.FreeOSMemory()
 			r.Sizes.Resident = memoryOf("/proc/self/status", "VmRSS")
 			return r, nil
 		}, nil

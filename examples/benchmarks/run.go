@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -28,7 +29,8 @@ type table struct {
 	columns  []column
 }
 
-// A benchCase is one line of a table. It has one of start and command.
+// A benchCase is one line of a table. It has one of start, command and
+// experiment.
 type benchCase struct {
 	name  string
 	input input // if not the table's
@@ -42,8 +44,9 @@ type benchCase struct {
 	// used before its work, which does not count.
 	command    func(dir string) (*exec.Cmd, error)
 	timesStart bool
-	cores      int  // 0 means 1
-	base       bool // what the others are compared with; if no case is, the first is
+	experiment string // GOEXPERIMENT, if the case needs another build of this program
+	cores      int    // 0 means 1
+	base       bool   // what the others are compared with; if no case is, the first is
 	targets    []target
 }
 
@@ -109,6 +112,9 @@ func (t *table) measure(o *options, inputs *inputs, out io.Writer) ([]verdict, e
 			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
+	if len(trials) == 0 {
+		return nil, nil
+	}
 	for range o.rounds {
 		for _, r := range trials {
 			if err := r.round(); err != nil {
@@ -125,7 +131,11 @@ func (r *trial) prepare(o *options, t *table, inputs *inputs) (err error) {
 		return err
 	}
 	exe, err := os.Executable()
-	if err != nil {
+	if r.experiment != "" {
+		exe = filepath.Join(inputs.dir, "benchmarks-"+r.experiment)
+		err = r.excuse(goBuild(exe, "benchmarks", "GOEXPERIMENT="+r.experiment))
+	}
+	if err != nil || r.missing != nil {
 		return err
 	}
 	args := []string{"-child", t.name + "/" + r.name, "-dir", r.dir, fmt.Sprint("-days=", o.days), fmt.Sprint("-principals=", o.principals)}
@@ -208,6 +218,19 @@ func (c *benchCase) once(dir string) (result, error) {
 		}
 	}
 	return r, nil
+}
+
+// goBuild builds a program of the examples, unless it is there.
+func goBuild(path, name string, env ...string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	cmd := exec.Command("go", "build", "-o", path, "github.com/cloudtell/cloudtell/examples/"+name)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return &errUnavailable{fmt.Sprintf("go build: %v: %s", err, out)}
+	}
+	return nil
 }
 
 // A worker is a process that runs rounds of one case when it is told to.

@@ -257,11 +257,8 @@ func readBatches(paths []string, open opener, spare <-chan []event.Event, send f
 func scanProgram(name string) benchCase {
 	return benchCase{name: name, command: func(dir string) (*exec.Cmd, error) {
 		program := filepath.Join(filepath.Dir(dir), "scan")
-		if _, err := os.Stat(program); err != nil {
-			out, err := exec.Command("go", "build", "-o", program, "github.com/cloudtell/cloudtell/examples/scan").CombinedOutput()
-			if err != nil {
-				return nil, &errUnavailable{"building examples/scan: " + string(out)}
-			}
+		if err := goBuild(program, "scan"); err != nil {
+			return nil, err
 		}
 		cmd := exec.Command(program, "-quiet", dir)
 		cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
