@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -8,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/bytedance/sonic"
 	goccy "github.com/goccy/go-json"
@@ -17,11 +20,39 @@ import (
 	"github.com/cloudtell/cloudtell/event"
 )
 
-// A benchCase is one way to do the work of a table: it returns how many
-// records it found in the files.
-type benchCase struct {
-	name string
-	run  func(files [][]byte) (records int, err error)
+// A pass does the work of a case once: it returns how many records it found in
+// the files.
+type pass = func(files [][]byte) (records int, err error)
+
+// roundTime is how much CPU time a round takes at least. Tests have less.
+var roundTime = 400 * time.Millisecond
+
+// inMemory is a case that works on files in memory.
+func inMemory(name string, p pass) benchCase {
+	return benchCase{name: name, start: func(dir string) (func() (result, error), error) {
+		files, err := mapped(dir)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := p(files); err != nil { // warm up
+			return nil, err
+		}
+		return func() (result, error) {
+			events, passes := 0, 0
+			r, err := timed(func() error {
+				for start := cpu(); cpu()-start < roundTime; passes++ {
+					n, err := p(files)
+					if err != nil {
+						return err
+					}
+					events += n
+				}
+				return nil
+			})
+			r.Events, r.Passes = events, passes
+			return r, err
+		}, nil
+	}}
 }
 
 // decodeCases decode files of 1,500 records, or of lines. The first is what
@@ -33,15 +64,15 @@ func decodeCases(lines bool) []benchCase {
 	}
 	batch := make([]event.Event, 1)
 	cases := []benchCase{
-		{"encoding/json v1", structs[json.RawMessage](each, json.Unmarshal)},
-		{"cloudtell", readAll(plain, nil, func(*event.Event) {})},
-		{"cloudtell, copied", readAll(plain, nil, func(e *event.Event) { batch[0] = *e })},
-		{"cloudtell, Clone", readAll(plain, nil, func(e *event.Event) { kept.Store(e.Clone()) })},
-		{"cloudtell, Reuse", readAll(plain, reuse, func(*event.Event) {})},
-		{"cloudtell, Reuse, Clone", readAll(plain, reuse, func(e *event.Event) { kept.Store(e.Clone()) })},
-		{"goccy/go-json", structs[goccy.RawMessage](each, func(b []byte, v any) error { return goccy.UnmarshalNoEscape(b, v) })},
-		{"bytedance/sonic", structs[json.RawMessage](each, sonic.Unmarshal)},
-		{"valyala/fastjson, no raw objects", fastjsonCase(each)},
+		inMemory("encoding/json v1", structs[json.RawMessage](each, json.Unmarshal)),
+		inMemory("cloudtell", readAll(plain(), nil, func(*event.Event) {})),
+		inMemory("cloudtell, copied", readAll(plain(), nil, func(e *event.Event) { batch[0] = *e })),
+		inMemory("cloudtell, Clone", readAll(plain(), nil, func(e *event.Event) { kept.Store(e.Clone()) })),
+		inMemory("cloudtell, Reuse", readAll(plain(), reuse, func(*event.Event) {})),
+		inMemory("cloudtell, Reuse, Clone", readAll(plain(), reuse, func(e *event.Event) { kept.Store(e.Clone()) })),
+		inMemory("goccy/go-json", structs[goccy.RawMessage](each, func(b []byte, v any) error { return goccy.UnmarshalNoEscape(b, v) })),
+		inMemory("bytedance/sonic", structs[json.RawMessage](each, sonic.Unmarshal)),
+		inMemory("valyala/fastjson, no raw objects", fastjsonCase(each)),
 	}
 	return append(cases, jsonV2Cases(each)...)
 }
@@ -49,11 +80,11 @@ func decodeCases(lines bool) []benchCase {
 // gzipCases decompress files, and decode them as well.
 func gzipCases() []benchCase {
 	return []benchCase{
-		{"compress/gzip alone", decompress(openStandard)},
-		{"klauspost/compress alone", decompress(openKlauspost)},
-		{"compress/gzip, cloudtell", readAll(plain, nil, func(*event.Event) {})},
-		{"klauspost/compress, cloudtell", readAll(openKlauspost, nil, func(*event.Event) {})},
-		{"klauspost/compress, Reuse", readAll(openKlauspost, reuse, func(*event.Event) {})},
+		inMemory("compress/gzip alone", decompress(standard())),
+		inMemory("klauspost/compress alone", decompress(klauspost())),
+		inMemory("compress/gzip, cloudtell", readAll(plain(), nil, func(*event.Event) {})),
+		inMemory("klauspost/compress, cloudtell", readAll(klauspost(), nil, func(*event.Event) {})),
+		inMemory("klauspost/compress, Reuse", readAll(klauspost(), reuse, func(*event.Event) {})),
 	}
 }
 
@@ -63,22 +94,24 @@ var kept atomic.Pointer[event.Event]
 // reuse makes the strings of an event last no longer than the event.
 var reuse = &event.ReadOptions{Reuse: true}
 
+// An opener reads what is in a file. It belongs to one goroutine, and serves
+// one file after another, as it would in a program that cares for speed.
 type opener func(io.Reader) (io.Reader, error)
 
-func plain(r io.Reader) (io.Reader, error) { return r, nil }
+// plain leaves decompression to whoever reads.
+func plain() opener { return func(r io.Reader) (io.Reader, error) { return r, nil } }
 
-// standard and klauspost serve one file after another, as they would in a
-// program that cares for speed.
-var (
-	standard  stdgzip.Reader
-	klauspost gzip.Reader
-)
+func standard() opener {
+	var z stdgzip.Reader
+	return func(r io.Reader) (io.Reader, error) { return &z, z.Reset(r) }
+}
 
-func openStandard(r io.Reader) (io.Reader, error) { return &standard, standard.Reset(r) }
+func klauspost() opener {
+	var z gzip.Reader
+	return func(r io.Reader) (io.Reader, error) { return &z, z.Reset(r) }
+}
 
-func openKlauspost(r io.Reader) (io.Reader, error) { return &klauspost, klauspost.Reset(r) }
-
-func readAll(open opener, o *event.ReadOptions, visit func(*event.Event)) func([][]byte) (int, error) {
+func readAll(open opener, o *event.ReadOptions, visit func(*event.Event)) pass {
 	return func(files [][]byte) (n int, err error) {
 		for _, file := range files {
 			r, err := open(bytes.NewReader(file))
@@ -97,7 +130,7 @@ func readAll(open opener, o *event.ReadOptions, visit func(*event.Event)) func([
 	}
 }
 
-func decompress(open opener) func([][]byte) (int, error) {
+func decompress(open opener) pass {
 	return func(files [][]byte) (int, error) {
 		for _, file := range files {
 			r, err := open(bytes.NewReader(file))
@@ -131,7 +164,7 @@ func eachLine(file []byte, visit func([]byte) error) error {
 var errIncomplete = errors.New("a record was not decoded")
 
 // structs decodes into structs.
-func structs[R any](each splitter, unmarshal func([]byte, any) error) func([][]byte) (int, error) {
+func structs[R any](each splitter, unmarshal func([]byte, any) error) pass {
 	return func(files [][]byte) (n int, err error) {
 		visit := func(doc []byte) error {
 			var records struct{ Records []record[R] }
@@ -164,7 +197,7 @@ func structs[R any](each splitter, unmarshal func([]byte, any) error) func([][]b
 
 // fastjsonCase parses into fastjson's own values, which know the fields but
 // not the text of the objects.
-func fastjsonCase(each splitter) func([][]byte) (int, error) {
+func fastjsonCase(each splitter) pass {
 	return func(files [][]byte) (n int, err error) {
 		var p fastjson.Parser
 		one := func(v *fastjson.Value) error {

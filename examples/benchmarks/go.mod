@@ -7,6 +7,7 @@ require (
 	github.com/cloudtell/cloudtell v0.0.0
 	github.com/goccy/go-json v0.10.5
 	github.com/klauspost/compress v1.18.3
+	github.com/stretchr/testify v1.12.1
 	github.com/valyala/fastjson v1.6.7
 )
 
@@ -16,6 +17,7 @@ require (
 	github.com/cloudwego/base64x v0.1.6 // indirect
 	github.com/klauspost/cpuid/v2 v2.2.9 // indirect
 	github.com/twitchyliquid64/golang-asm v0.15.1 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/arch v0.0.0-20210923205945-b76863e36670 // indirect
 	golang.org/x/sys v0.22.0 // indirect
 )

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 // record is the struct that a detector needs, for the libraries that fill
