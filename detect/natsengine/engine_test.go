@@ -162,9 +162,9 @@ func TestWorkers(t *testing.T) {
 		require.NoError(t, router.Route(t.Context(), fmt.Sprint("file", file), []byte(`{"Records":[`+strings.Join(records, ",")+`]}`)))
 	}
 
-	run := func(ctx context.Context) func() {
+	run := func(ctx context.Context, first ...int) func() {
 		ctx, cancel := context.WithCancel(ctx)
-		source, err := e.Source(ctx)
+		source, err := e.Source(ctx, first...)
 		require.NoError(t, err)
 		w, err := worker.New(set, source, e.Store(), e, nil)
 		require.NoError(t, err)
@@ -185,9 +185,9 @@ func TestWorkers(t *testing.T) {
 	stop := run(t.Context())
 	require.Eventually(t, func() bool { return len(found()) > 0 }, 20*time.Second, 5*time.Millisecond)
 	stop()
-	stop = run(t.Context())
+	stop = run(t.Context(), 0, 1)
 	defer stop()
-	stopOther := run(t.Context())
+	stopOther := run(t.Context(), 2, 3)
 	defer stopOther()
 	require.Eventually(t, func() bool { return len(found()) >= len(want) }, 30*time.Second, 50*time.Millisecond)
 	got := found()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,8 +54,11 @@ type part struct {
 	generation atomic.Int64 // counts resets: numbers of before mean nothing
 }
 
-// Source returns a source that reads until it is closed.
-func (e *Engine) Source(ctx context.Context) (*Source, error) {
+// Source returns a source that reads until it is closed. It applies at once for
+// the partitions named first, and a lease later for the others, so that workers
+// that start together share the work as their operator wants; with none named,
+// it applies for all at once. Whoever has a partition keeps it while alive.
+func (e *Engine) Source(ctx context.Context, first ...int) (*Source, error) {
 	s := &Source{e: e, ready: make(chan chunk)}
 	var parts []*part
 	for p := range e.c.Partitions {
@@ -67,7 +71,12 @@ func (e *Engine) Source(ctx context.Context) (*Source, error) {
 	running, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	for _, p := range parts {
-		s.readers.Go(func() { s.read(running, p) })
+		s.readers.Go(func() {
+			if len(first) > 0 && !slices.Contains(first, p.number) {
+				sleep(running, e.c.Lease)
+			}
+			s.read(running, p)
+		})
 	}
 	return s, nil
 }
@@ -206,11 +215,15 @@ func passing(err error) bool {
 // pause waits a little after an error, so that what lasts is not met at full
 // speed.
 func pause(ctx context.Context, err error) error {
+	sleep(ctx, 100*time.Millisecond)
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) {
 	select {
-	case <-time.After(100 * time.Millisecond):
+	case <-time.After(d):
 	case <-ctx.Done():
 	}
-	return err
 }
 
 // hand gives the chunk to Next and begins another. It reports false if the
