@@ -159,7 +159,7 @@ func (e *Engine) Send(ctx context.Context, messages []worker.Routed) error {
 	all := make([]*kgo.Record, len(messages))
 	for i, m := range messages {
 		all[i] = &kgo.Record{
-			Topic: e.c.Name + ".events." + m.Scope, Partition: int32(m.Partition), Key: []byte(m.Key), Value: m.Data,
+			Topic: e.c.Name + ".events." + m.Scope, Partition: int32(m.Partition), Value: m.Data,
 			Headers: []kgo.RecordHeader{{Key: "id", Value: []byte(m.ID)}},
 		}
 	}

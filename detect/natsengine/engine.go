@@ -79,11 +79,8 @@ var (
 	_ worker.Sink  = (*Engine)(nil)
 )
 
-// Headers of messages.
-const (
-	headerError = "Cloudtell-Error" // of a letter
-	headerKey   = "Cloudtell-Key"   // of an event
-)
+// headerError has the error of a letter, quoted.
+const headerError = "Cloudtell-Error"
 
 // metaPartitions is where a stream's metadata have the number of partitions.
 const metaPartitions = "cloudtell-partitions"
@@ -185,7 +182,6 @@ func (e *Engine) Send(ctx context.Context, messages []worker.Routed) error {
 		all[i] = nats.NewMsg(fmt.Sprintf("%s.events.%d.%s", e.c.Name, m.Partition, m.Scope))
 		all[i].Data = m.Data
 		all[i].Header.Set(jetstream.MsgIDHeader, m.ID)
-		all[i].Header.Set(headerKey, strconv.Quote(m.Key))
 	}
 	return e.store(ctx, "send", all)
 }

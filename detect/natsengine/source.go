@@ -188,8 +188,7 @@ func (s *Source) fetch(ctx context.Context, p *part) error {
 			if !s.hand(ctx, &c) {
 				return nil
 			}
-			for range batch.Messages() {
-			}
+			drain(ctx, batch)
 			return s.reset(ctx, p)
 		}
 		if idle == nil {
@@ -203,6 +202,20 @@ func (s *Source) fetch(ctx context.Context, p *part) error {
 		return pause(ctx, err)
 	}
 	return nil
+}
+
+// drain takes what a fetch still brings.
+func drain(ctx context.Context, batch jetstream.MessageBatch) {
+	for {
+		select {
+		case _, more := <-batch.Messages():
+			if !more {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // passing reports whether an error of a fetch says only that the next one may

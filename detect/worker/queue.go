@@ -1,6 +1,12 @@
 package worker
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/cloudtell/cloudtell/baseline"
+)
 
 // A Message is an element of a queue: one event for one key, usually.
 type Message struct {
@@ -60,7 +66,8 @@ type Alert struct {
 	// ID is the finding's ID, followed by "." and its revision if that is not
 	// 0.
 	ID string
-	// Data is the [detect.Finding] as JSON.
+	// Data is the [detect.Finding] as JSON. One that would have more than 32 KiB has
+	// its texts shortened and lacks evidence, checks and unusual values.
 	Data []byte
 }
 
@@ -84,5 +91,24 @@ func newLetter(id string, err error, data []byte) Letter {
 	if len(data) > MaxLetter {
 		data = nil
 	}
-	return Letter{ID: id, Error: err.Error(), Data: data}
+	return Letter{ID: shortID(id), Error: cut(err.Error()), Data: data}
+}
+
+// maxText is how much is left of long texts that travel in headers or findings:
+// logs say what they like, and no message may become too large to be sent.
+const maxText = 1 << 10
+
+func cut(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "…"
+}
+
+// shortID returns an ID that is not long: the end of a long one becomes a hash.
+func shortID(id string) string {
+	if len(id) <= maxText {
+		return id
+	}
+	return fmt.Sprintf("%s…%016x", strings.ToValidUTF8(id[:maxText], ""), baseline.Hash(id))
 }

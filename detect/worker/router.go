@@ -88,6 +88,11 @@ type Router struct {
 // maxSend is how many bytes of messages a router collects before it sends them.
 const maxSend = 1 << 20
 
+// maxRecord is the size of the largest record that is sent, in bytes: twice what
+// CloudTrail hands to other services in one event, half of what queues take in
+// one message.
+const maxRecord = 512 << 10
+
 // NewRouter returns a router for the scopes of a set. The number of partitions
 // belongs to the queue.
 func NewRouter(set *detect.Set, queue Queue, partitions int, o *RouterOptions) (*Router, error) {
@@ -105,11 +110,11 @@ func (r *Router) Stats() RouterStats { return r.stats }
 
 // Route sends the events of an input: the content of a log file, or a message
 // of another queue, in any shape that [event.Read] takes. name says where it is from. Records
-// that cannot be read become letters. When Route returns nil, everything is
+// that cannot be read, or have more than 512 KiB, become letters. When Route returns nil, everything is
 // stored, and the input may be acknowledged where it came from.
 func (r *Router) Route(ctx context.Context, name string, input []byte) error {
 	r.reset()
-	for e, err := range event.Read(bytes.NewReader(input), &event.ReadOptions{Reuse: true}) {
+	for e, err := range event.Read(bytes.NewReader(input), &event.ReadOptions{Reuse: true, MaxRecord: maxRecord}) {
 		if err != nil {
 			r.stats.Rejected++
 			id := name
@@ -143,7 +148,7 @@ func (r *Router) add(e *event.Event) {
 			data = []byte(e.Text)
 		}
 		r.messages = append(r.messages, Routed{
-			ID: scope.Name + ":" + e.ID, Scope: scope.Name, Key: string([]byte(key)),
+			ID: shortID(scope.Name + ":" + e.ID), Scope: scope.Name, Key: string([]byte(key)),
 			Partition: Partition(scope.Name, key, r.partitions), Data: data,
 		})
 		r.size += len(data)

@@ -503,11 +503,33 @@ func alertOf(f *detect.Finding) Alert {
 	if f.Revision > 0 {
 		id += "." + strconv.Itoa(f.Revision)
 	}
+	data := marshal(f)
+	if len(data) > maxAlert {
+		short := *f
+		for _, s := range []*string{
+			&short.Title, &short.Key, &short.Principal, &short.PrincipalName, &short.Session, &short.AccessKeyID, &short.Subject,
+			&short.AccountID, &short.Region, &short.SourceAddress, &short.UserAgent,
+		} {
+			*s = cut(*s)
+		}
+		short.EventIDs, short.Evidence, short.Checks, short.Unusual = nil, nil, nil, nil
+		for _, id := range f.EventIDs[:min(8, len(f.EventIDs))] {
+			short.EventIDs = append(short.EventIDs, cut(id))
+		}
+		data = marshal(&short)
+	}
+	return Alert{ID: id, Data: data}
+}
+
+// maxAlert is the size of the largest finding that is published whole.
+const maxAlert = 32 << 10
+
+func marshal(f *detect.Finding) []byte {
 	data, err := json.Marshal(f)
 	if err != nil {
 		panic("worker: a finding has no JSON: " + err.Error()) // it is made of text, numbers and times
 	}
-	return Alert{ID: id, Data: data}
+	return data
 }
 
 // save stores what apply has worked out. The records of which another worker

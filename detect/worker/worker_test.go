@@ -104,7 +104,7 @@ func TestPanic(t *testing.T) {
 func TestOutboxIsBounded(t *testing.T) {
 	loud := info("loud")
 	loud.Quiet = time.Second
-	long := strings.Repeat("x", 40<<10)
+	long := strings.Repeat("x", 30<<10)
 	set, err := detect.NewSet([]detect.Detector{detect.New(loud, func(p *detect.Pass) { p.Report("", long) })}, nil)
 	require.NoError(t, err)
 	m, store := workertest.NewMemory(1), &sizes{}
@@ -239,4 +239,46 @@ func TestPartition(t *testing.T) {
 		worker.Partition("principal", "arn:aws:iam::111122223333:user/alice", 8),
 		worker.Partition("bucket", "b", 8), worker.Partition("bucket", "c", 8),
 	})
+}
+
+// However long the texts in a record are, what is made of it can be sent.
+func TestLongTexts(t *testing.T) {
+	long := info("long")
+	set, err := detect.NewSet([]detect.Detector{detect.New(long, func(p *detect.Pass) { p.Report(p.Event.UserAgent, p.Event.UserAgent) })}, nil)
+	require.NoError(t, err)
+	m := workertest.NewMemory(1)
+	text := strings.Repeat("é", 60<<10)
+	put(t, set, m,
+		eventtest.Record{Call: "iam:ListUsers", Agent: text, ID: "a" + text},
+		eventtest.Record{Call: "iam:ListUsers", Agent: text, Request: map[string]any{"x": strings.Repeat("y", 600<<10)}})
+	var sent []worker.Routed
+	r, err := worker.NewRouter(set, &recording{m, &sent}, 1, nil)
+	require.NoError(t, err)
+	for _, end := range []string{"b", "c"} {
+		require.NoError(t, r.Route(t.Context(), "x", []byte(eventtest.Record{Call: "iam:ListUsers", ID: text + end}.JSON())))
+	}
+	assert.NotEqual(t, sent[0].ID, sent[1].ID)
+	assert.Less(t, len(sent[0].ID), 2<<10)
+
+	drain(t, set, m, &baseline.Memory{}, nil)
+	alerts := m.Alerts()
+	require.Len(t, alerts, 2)
+	assert.Less(t, len(alerts[0].Data), 16<<10)
+	f := findingOf(t, alerts[0])
+	assert.Equal(t, alerts[0].ID, f.ID)
+	assert.Len(t, f.EventIDs, 1)
+	require.Len(t, m.Letters(), 1)
+	assert.Contains(t, m.Letters()[0].Error, event.ErrTooLarge.Error())
+	assert.Nil(t, m.Letters()[0].Data)
+}
+
+// recording remembers what was sent.
+type recording struct {
+	worker.Queue
+	sent *[]worker.Routed
+}
+
+func (r *recording) Send(ctx context.Context, messages []worker.Routed) error {
+	*r.sent = append(*r.sent, messages...)
+	return r.Queue.Send(ctx, messages)
 }
