@@ -136,7 +136,7 @@ func (tr *trial) killed(t testing.TB, at step, n int, again bool) error {
 func every(t testing.TB, visits map[step]int, f func(at step, n int)) {
 	stride := 1
 	if testing.Short() {
-		stride = 5
+		stride = 13
 	}
 	for _, at := range steps {
 		require.NotZero(t, visits[at], at)
