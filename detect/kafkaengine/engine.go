@@ -2,10 +2,10 @@
 // number of workers in a consumer group, which may die at any moment.
 //
 // An [Engine] has a topic of events for each scope, partitioned by key, and one
-// each for findings and for what could not be read. Kafka gives each partition to
-// one worker of the group. Where the records are kept is the caller's choice:
-// any [baseline.Store] that all workers can reach, which refuses a worker that has not noticed
-// that its partition has gone to another.
+// each for findings and for what could not be read. Kafka gives each partition
+// to one worker of the group. Where the records are kept is the caller's
+// choice: any [baseline.Store] that all workers can reach, which refuses a
+// worker that has not noticed that its partition has gone to another.
 package kafkaengine
 
 import (
@@ -31,7 +31,8 @@ type Config struct {
 	// is "cloudtell".
 	Name string
 	// Partitions is the number of partitions of a topic: at most so many
-	// workers share the work of a scope. It cannot be changed once the topics are there. The default is 8.
+	// workers share the work of a scope. It cannot be changed once the topics
+	// are there. The default is 8.
 	Partitions int
 	// Replicas is the number of brokers that keep each topic that is created.
 	// The default is the cluster's.
@@ -55,10 +56,10 @@ var (
 	_ worker.Sink  = (*Engine)(nil)
 )
 
-// Open connects and creates the topics that are not there yet, one of events for each
-// scope of the set. It is an error if one is there with another number of partitions. The
-// options say where the brokers are and how to be let in; they should not be
-// about consuming or producing.
+// Open connects and creates the topics that are not there yet, one of events
+// for each scope of the set. It is an error if one is there with another number
+// of partitions. The options say where the brokers are and how to be let in;
+// they should not be about consuming or producing.
 func Open(ctx context.Context, set *detect.Set, options []kgo.Opt, c *Config) (*Engine, error) {
 	e := &Engine{options: options}
 	if c != nil {

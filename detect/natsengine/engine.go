@@ -1,11 +1,12 @@
 // Package natsengine runs detection on NATS JetStream: any number of workers,
 // which may die at any moment.
 //
-// An [Engine] keeps four streams. Events lie on a subject for each partition and scope,
-// and findings on one of their own. Each partition has a consumer that gives its messages to one
-// worker at a time, the pinned one; the others stand by, and one of them takes
-// over when the pinned one is silent for a while. Records are kept by
-// compare-and-swap, so it does no harm if two workers believe that they have the partition.
+// An [Engine] keeps four streams. Events lie on a subject for each partition
+// and scope, and findings on one of their own. Each partition has a consumer
+// that gives its messages to one worker at a time, the pinned one; the others
+// stand by, and one of them takes over when the pinned one is silent for a
+// while. Records are kept by compare-and-swap, so it does no harm if two
+// workers believe that they have the partition.
 //
 // It needs NATS 2.14 or later: atomic batches, pinned consumers, and consumers
 // that can be reset.
@@ -87,7 +88,8 @@ const metaPartitions = "cloudtell-partitions"
 
 // Open creates the streams and consumers that are not there yet. It is an error
 // if they are there with another number of partitions. The connection's
-// publishing methods must be JetStream's usual ones; a prefix or a domain is fine.
+// publishing methods must be JetStream's usual ones; a prefix or a domain is
+// fine.
 func Open(ctx context.Context, js jetstream.JetStream, c *Config) (*Engine, error) {
 	e := &Engine{js: js, c: c.withDefaults()}
 	if e.c.Partitions < 1 || e.c.Lease < 0 || e.c.Dedup < 0 || e.c.Retain < e.c.Dedup {

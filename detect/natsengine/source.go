@@ -45,8 +45,8 @@ type chunk struct {
 // A part is one partition of a source. JetStream numbers a consumer's
 // deliveries, beginning with 1 when the consumer is reset to the first message
 // that was not acknowledged. A message is taken only if it has the number
-// expected, so whatever was delivered to somebody else, or lost on the way, or came
-// out of order, is noticed, and the consumer is reset.
+// expected, so whatever was delivered to somebody else, or lost on the way, or
+// came out of order, is noticed, and the consumer is reset.
 type part struct {
 	number     int
 	consumer   jetstream.Consumer
@@ -179,11 +179,7 @@ func (s *Source) fetch(ctx context.Context, p *part) error {
 		if !more {
 			break
 		}
-		ok, err := s.e.take(p, &c, m)
-		if err != nil {
-			return pause(ctx, err)
-		}
-		if !ok {
+		if !s.e.take(p, &c, m) {
 			// What was taken is good; what follows is not.
 			if !s.hand(ctx, &c) {
 				return nil
@@ -256,13 +252,10 @@ func (s *Source) hand(ctx context.Context, c *chunk) bool {
 
 // take adds a message to the chunk. It reports false if it is not the expected
 // one.
-func (e *Engine) take(p *part, c *chunk, m jetstream.Msg) (bool, error) {
+func (e *Engine) take(p *part, c *chunk, m jetstream.Msg) bool {
 	meta, err := m.Metadata()
-	if err != nil {
-		return false, err
-	}
-	if meta.Sequence.Consumer != p.expected {
-		return false, nil
+	if err != nil || meta.Sequence.Consumer != p.expected {
+		return false
 	}
 	p.expected++
 	if c.messages == nil {
@@ -276,7 +269,7 @@ func (e *Engine) take(p *part, c *chunk, m jetstream.Msg) (bool, error) {
 		Data:      m.Data(),
 	})
 	c.last = m
-	return true, nil
+	return true
 }
 
 // reset has the server begin again with the first message that was not

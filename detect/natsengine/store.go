@@ -17,8 +17,8 @@ import (
 )
 
 // Store returns a store of records in a JetStream key-value bucket. A record
-// must be smaller than the server's max_payload, 1 MiB unless configured otherwise. It may be used
-// from any number of goroutines.
+// must be smaller than the server's max_payload, 1 MiB unless configured
+// otherwise. It may be used from any number of goroutines.
 func (e *Engine) Store() baseline.Store { return &store{e: e, known: make(map[string]revision)} }
 
 // A store keeps each record as one message: its version as a varint, then its

@@ -13,14 +13,14 @@
 //  3. publishes the findings under their IDs,
 //  4. acknowledges the batch.
 //
-// What makes that safe is in each record beside the profile: the positions up to which
-// it has taken messages in, and an outbox with the findings of the last save.
-// A batch delivered again finds what it says taken in already, and the outbox
-// is published again. A batch that starts behind the record's position proves
-// that everything before was acknowledged, and so published. Because findings
-// are published only once the record that knows of them is stored, a worker
-// that was taken for dead and wakes up publishes nothing new: its save is
-// refused, and it takes up the record as it has become.
+// What makes that safe is in each record beside the profile: the positions up
+// to which it has taken messages in, and an outbox with the findings of the
+// last save. A batch delivered again finds what it says taken in already, and
+// the outbox is published again. A batch that starts behind the record's
+// position proves that everything before was acknowledged, and so published.
+// Because findings are published only once the record that knows of them is
+// stored, a worker that was taken for dead and wakes up publishes nothing new:
+// its save is refused, and it takes up the record as it has become.
 //
 // Messages in a partition must come in order. The package does no I/O of its
 // own and reads no clock. The adapters natsengine and kafkaengine are modules

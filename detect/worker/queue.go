@@ -66,8 +66,9 @@ type Alert struct {
 	// ID is the finding's ID, followed by "." and its revision if that is not
 	// 0.
 	ID string
-	// Data is the [detect.Finding] as JSON. One that would have more than 32 KiB has
-	// its texts shortened and lacks evidence, checks and unusual values.
+	// Data is the [detect.Finding] as JSON. One that would have more than 32
+	// KiB has its texts shortened and lacks evidence, checks and unusual
+	// values.
 	Data []byte
 }
 

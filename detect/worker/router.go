@@ -109,9 +109,10 @@ func NewRouter(set *detect.Set, queue Queue, partitions int, o *RouterOptions) (
 func (r *Router) Stats() RouterStats { return r.stats }
 
 // Route sends the events of an input: the content of a log file, or a message
-// of another queue, in any shape that [event.Read] takes. name says where it is from. Records
-// that cannot be read, or have more than 512 KiB, become letters. When Route returns nil, everything is
-// stored, and the input may be acknowledged where it came from.
+// of another queue, in any shape that [event.Read] takes. name says where it is
+// from. Records that cannot be read, or have more than 512 KiB, become letters.
+// When Route returns nil, everything is stored, and the input may be
+// acknowledged where it came from.
 func (r *Router) Route(ctx context.Context, name string, input []byte) error {
 	r.reset()
 	for e, err := range event.Read(bytes.NewReader(input), &event.ReadOptions{Reuse: true, MaxRecord: maxRecord}) {

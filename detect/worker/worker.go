@@ -534,9 +534,10 @@ func marshal(f *detect.Finding) []byte {
 
 // save stores what apply has worked out. The records of which another worker
 // has saved other versions are left for the next round, which loads them anew:
-// what that worker took in is then replayed. The same goes for records of which it is not
-// known whether they were stored. So it does not matter whose partition it is:
-// whoever acknowledges a batch has seen all of it saved and published.
+// what that worker took in is then replayed. The same goes for records of which
+// it is not known whether they were stored. So it does not matter whose
+// partition it is: whoever acknowledges a batch has seen all of it saved and
+// published.
 func (w *Worker) save(ctx context.Context, b *batch) error {
 	var changed []*task
 	var stored []baseline.Record

@@ -233,6 +233,16 @@ func TestRouter(t *testing.T) {
 	assert.Equal(t, input, string(m.Letters()[0].Data))
 }
 
+// A line of an access log goes the same way.
+func TestAccessLog(t *testing.T) {
+	set, m := newSet(t), workertest.NewMemory(1)
+	send(t, set, m, 1, []string{`79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be bucket1 [06/Jan/2026:00:00:38 +0000] 192.0.2.3 ` +
+		`79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be 3E57427F3EXAMPLE REST.GET.OBJECT key "GET /bucket1/key HTTP/1.1" 200 - 113 113 7 6 "-" "aws-cli/2" -`})
+	s := drain(t, set, m, &baseline.Memory{}, nil)
+	assert.Equal(t, []int64{2, 2}, []int64{s.Events, s.Applied}, "one for the principal, one for the bucket")
+	assert.Len(t, m.Alerts(), 1)
+}
+
 // The partition of a key is the same in every process and version.
 func TestPartition(t *testing.T) {
 	assert.Equal(t, []int{1, 5, 3}, []int{

@@ -95,7 +95,8 @@ func (n *natsRole) serve() error {
 	return nil
 }
 
-// A kafkaRole is a broker that speaks Kafka's protocol and keeps its data in files.
+// A kafkaRole is a broker that speaks Kafka's protocol and keeps its data in
+// files.
 type kafkaRole struct {
 	Port int
 	Dir  string

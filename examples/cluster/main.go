@@ -7,8 +7,8 @@
 //	go run . matrix    # everything that can die, one after the other
 //	go run . bench     # events per second: in the process, JetStream, Kafka
 //
-// Servers and workers are processes of their own, started from this program, so that
-// they can be killed. All listen on the loopback interface only.
+// Servers and workers are processes of their own, started from this program, so
+// that they can be killed. All listen on the loopback interface only.
 package main
 
 import (

@@ -11,8 +11,8 @@ import (
 )
 
 // Memory is a queue and a sink in memory: what is sent to it comes out of its
-// sources. The zero value is not ready for use; see [NewMemory]. Its methods may be
-// called from any number of goroutines.
+// sources. The zero value is not ready for use; see [NewMemory]. Its methods
+// may be called from any number of goroutines.
 type Memory struct {
 	mu         sync.Mutex
 	partitions [][]worker.Message
@@ -79,8 +79,8 @@ func (m *Memory) Letters() []worker.Letter {
 }
 
 // Source returns a source of all partitions that begins, as one in a new
-// process would, with the first messages not acknowledged. It gives at most some messages
-// at a time, and io.EOF when there are no more.
+// process would, with the first messages not acknowledged. It gives at most
+// some messages at a time, and io.EOF when there are no more.
 func (m *Memory) Source(batch int) worker.Source {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -18,8 +18,8 @@ type Adapter struct {
 	// Scopes are the names of the scopes that the queue takes, at least two.
 	Scopes []string
 	// Open opens a source of all partitions, as a new process would, and
-	// returns it with a function that ends it without leave: what it has not acknowledged
-	// stays so.
+	// returns it with a function that ends it without leave: what it has not
+	// acknowledged stays so.
 	Open func(ctx context.Context) (worker.Source, func(), error)
 }
 
@@ -50,7 +50,8 @@ func TestQueue(ctx context.Context, a *Adapter) error {
 
 	all := newReading(sent)
 	// Three sources, one after the other. The first takes some and acknowledges
-	// a batch, the second takes everything and acknowledges nothing, the third everything that is due.
+	// a batch, the second takes everything and acknowledges nothing, the third
+	// everything that is due.
 	acked := make(map[string]uint64)
 	for turn := range 3 {
 		if err := a.turn(ctx, turn, all, acked); err != nil {
