@@ -363,7 +363,7 @@ func (l *Layout) Decode(record []byte) (*Profile, error) {
 	if crc32.Checksum(body, castagnoli) != sum {
 		return nil, fmt.Errorf("%w: checksum differs", ErrCorrupt)
 	}
-	body, err := openBody(body[3:], l.maxBytes)
+	body, err := openBody(body[3:], max(l.maxBytes, maxBody))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}

@@ -175,6 +175,24 @@ func TestDroppedFeature(t *testing.T) {
 	assert.Equal(t, on(21, "10:00:00"), dropped.Age(v).Since)
 }
 
+// A record may be larger than all that a layout of fewer features makes.
+func TestRecordOfALargerLayout(t *testing.T) {
+	kept := baseline.LastSeen("kept", step("a"))
+	dropped := baseline.FirstSeen("dropped", agent, &baseline.FirstSeenOptions{Cap: 1024})
+	h := newHistory(t, dropped, kept)
+	h.add(on(1, "09:00:00"), "a")
+	for i := range 1024 {
+		h.add(on(1, "10:00:00").Add(time.Duration(i)*time.Minute), fmt.Sprintf("the agent of number %d", i))
+	}
+	record, err := h.profile.AppendBinary(nil)
+	require.NoError(t, err)
+	h.layout, err = baseline.NewLayout(0, kept)
+	require.NoError(t, err)
+	h.profile, err = h.layout.Decode(record)
+	require.NoError(t, err)
+	assert.Equal(t, 3, kept.In(h.add(on(4, "10:00:00"), "a")).Days)
+}
+
 func TestRestrictedFeature(t *testing.T) {
 	all := baseline.FirstSeen("agent", agent, nil)
 	some := all.On("sts:AssumeRole")
