@@ -193,6 +193,27 @@ func TestRecordOfALargerLayout(t *testing.T) {
 	assert.Equal(t, 3, kept.In(h.add(on(4, "10:00:00"), "a")).Days)
 }
 
+// A feature that was added, and has seen nothing, is not older than an event
+// that was there before it.
+func TestAgeBeforeAnyEvent(t *testing.T) {
+	old := baseline.FirstSeen("agent", agent, nil)
+	added := baseline.FirstSeen("the same under another name", agent, nil)
+	h := newHistory(t, old)
+	h.daily(1, 20, "a")
+	record, err := h.profile.AppendBinary(nil)
+	require.NoError(t, err)
+	h.layout, err = baseline.NewLayout(0, added, old)
+	require.NoError(t, err)
+	h.profile, err = h.layout.Decode(record)
+	require.NoError(t, err)
+
+	e := newEvent(20, on(20, "10:00:00"), "a")
+	require.Equal(t, baseline.Duplicate, h.profile.Fold(e))
+	v := h.profile.View(e)
+	assert.True(t, added.In(v).New)
+	assert.Equal(t, baseline.Age{Since: e.Time}, added.Age(v))
+}
+
 func TestRestrictedFeature(t *testing.T) {
 	all := baseline.FirstSeen("agent", agent, nil)
 	some := all.On("sts:AssumeRole")
