@@ -383,7 +383,7 @@ func (p *Profile) decode(r *wire.Reader) error {
 		return wire.ErrMalformed
 	}
 	p.first = p.clock - int64(r.Uvarint(uint64(p.clock)))
-	p.events = int64(r.Uvarint(math.MaxInt64))
+	p.events = int64(r.Uvarint(math.MaxInt64 / 2)) // there are more to come
 	p.days = trace{last: int64(dayOf(time.UnixMilli(p.clock))), bits: r.Uvarint(math.MaxUint64)}
 	p.recent = make([]recentID, r.Count(maxRecent, recentBytes+1))
 	before := p.clock - p.layout.lateness.Milliseconds()
