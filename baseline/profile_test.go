@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -502,6 +503,19 @@ func TestWhere(t *testing.T) {
 		return len(record)
 	}
 	assert.Less(t, size(some), size(known), "no cell")
+}
+
+// What Where keeps out is not unusual to the feature, like what On does.
+func TestWhereAndUnusual(t *testing.T) {
+	f := baseline.FirstSeen("agent", agent, nil).Where(func(e *event.Event) bool { return e.UserAgent != "b" })
+	h := newHistory(t, f)
+	for _, value := range []string{"a", "b", "a"} {
+		var unusual []string
+		for _, u := range baseline.UnusualIn(h.add(on(1, "10:00:00"), value), []baseline.Feature{f}) {
+			unusual = append(unusual, u.Value)
+		}
+		assert.Equal(t, value == "a", slices.Contains(unusual, value), value)
+	}
 }
 
 // Profiles that share a scratch answer like those that have their own.
