@@ -48,6 +48,11 @@ func appendBody(b, body []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// maxBody is how large a body that was deflated may be, in bytes, whatever the
+// layout: another one, of more features, may have made it. That is several times
+// what a detect.Set may need.
+const maxBody = 4 << 20
+
 // openBody returns the body in an envelope, of at most max bytes.
 func openBody(b []byte, max int) ([]byte, error) {
 	if len(b) == 0 {

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -318,12 +317,15 @@ func (c *distinctCell) UnmarshalBinary(data []byte) error {
 	}
 	r := wire.NewReader(data)
 	newest := r.Varint()
+	if newest < 0 {
+		return wire.ErrMalformed
+	}
 	n := r.Count(c.cap, 4)
 	hashes, traces, sightings := make([]uint64, n), make([]trace, n), make([]sighting, n)
 	for i := range n {
 		s := &sightings[i]
 		s.label, hashes[i] = readValue(r)
-		s.millis = newest - int64(r.Uvarint(math.MaxInt64))
+		s.millis = newest - int64(r.Uvarint(uint64(newest)))
 		traces[i] = trace{last: c.grid.of(time.UnixMilli(s.millis)), bits: r.Uvarint(1<<64 - 1)}
 		s.id = readEventID(r)
 		if i > 0 && hashes[i] <= hashes[i-1] || traces[i].bits&1 == 0 {

@@ -179,7 +179,7 @@ func (v *View) noted(make noter) *note {
 }
 
 // since is when the feature that is answering began to learn.
-func (v *View) since() time.Time { return v.profile.since(v.slot) }
+func (v *View) since() time.Time { return v.profile.since(v.slot, v.Event.Time) }
 
 // A Viewer has a [View]: the View itself, or what embeds one, such as a
 // detector's pass.

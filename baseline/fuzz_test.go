@@ -3,6 +3,7 @@ package baseline_test
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -158,5 +159,58 @@ func fuzzCell(f *testing.F, feature baseline.Feature) {
 		e := newEvent(1<<30, now, "1")
 		require.Equal(t, baseline.Evaluated, p.Fold(e))
 		ask(p.View(e), feature)
+	})
+}
+
+// Numbers at the ends of their ranges are refused, or do not leave the ranges
+// when events are added.
+func TestNumbersStayInRange(t *testing.T) {
+	e := newEvent(1, on(1, "10:00:00"), "c")
+	numbers := func(b []byte, list ...int64) []byte {
+		for _, n := range list {
+			b = binary.AppendUvarint(b, uint64(n))
+		}
+		return b
+	}
+	farApart := numbers(binary.AppendVarint(nil, -2), 2) // times; what is between them overflows
+	first, second := "a", "b"
+	if baseline.Hash(first) > baseline.Hash(second) {
+		first, second = second, first
+	}
+	farApart = numbers(append(farApart, 1, first[0]), 0, 1, 0)
+	farApart = numbers(append(farApart, 1, second[0]), math.MaxInt64, 1, 0)
+
+	fullDay := binary.AppendVarint(nil, e.Time.Unix()/60-1)
+	fullDay = append(fullDay, make([]byte, 17)...) // the last minutes, with nothing in them
+	fullDay = numbers(fullDay, 1, e.Time.Unix()/86400, 24*60, 1<<40, 1<<40)
+
+	for name, tt := range map[string]struct {
+		feature baseline.Feature
+		cell    []byte
+	}{
+		"values seen far apart":                {baseline.Distinct("agent", agent, 20, time.Hour), farApart},
+		"a day that was active in all minutes": {baseline.Rate("calls", func(*event.Event) int64 { return 1 }, time.Minute), fullDay},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := tt.feature.NewCell()
+			if c.UnmarshalBinary(tt.cell) != nil {
+				return
+			}
+			c.Fold(e, e.Time)
+			b, err := c.AppendBinary(nil)
+			require.NoError(t, err)
+			require.NoError(t, tt.feature.NewCell().UnmarshalBinary(b))
+		})
+	}
+	t.Run("as many events as can be counted", func(t *testing.T) {
+		l, err := baseline.NewLayout(0)
+		require.NoError(t, err)
+		body := binary.AppendVarint([]byte("ct\x02\x00"), on(1, "09:00:00").UnixMilli())
+		p, err := l.Decode(withChecksum(numbers(body, 0, math.MaxInt64, 1, 0, 0, 0)))
+		if err != nil {
+			return
+		}
+		p.Fold(e)
+		reloaded(t, l, p)
 	})
 }

@@ -144,11 +144,8 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	p.days.add(int64(dayOf(e.Time)))
 	p.remember(recentID{id, millis})
 	for i := range p.joined {
-		if j := &p.joined[i]; j.joined && millis < j.first {
-			if j.first == noTime {
-				j.before = p.events
-			}
-			j.first = millis
+		if j := &p.joined[i]; j.joined {
+			j.first = min(j.first, millis)
 		}
 	}
 	p.events++
@@ -235,15 +232,21 @@ func (p *Profile) cell(slot int) Cell {
 	return p.layout.empty[slot]
 }
 
-func (p *Profile) since(slot int) time.Time {
+// since is when a feature began to learn. It begins at the time of the event in
+// view if it has seen none yet, not even that one.
+func (p *Profile) since(slot int, at time.Time) time.Time {
+	first := p.first
 	if p.joined != nil && p.joined[slot].joined {
-		return time.UnixMilli(p.joined[slot].first).UTC()
+		first = p.joined[slot].first
 	}
-	return time.UnixMilli(p.first).UTC()
+	if first == noTime {
+		return at
+	}
+	return time.UnixMilli(first).UTC()
 }
 
 func (p *Profile) age(slot int, at time.Time) Age {
-	since := p.since(slot)
+	since := p.since(slot, at)
 	settled := int64(settledDay(at))
 	days := p.days.within(max(settled-30, int64(dayOf(since))), settled-1)
 	age := Age{
@@ -363,7 +366,7 @@ func (l *Layout) Decode(record []byte) (*Profile, error) {
 	if crc32.Checksum(body, castagnoli) != sum {
 		return nil, fmt.Errorf("%w: checksum differs", ErrCorrupt)
 	}
-	body, err := openBody(body[3:], l.maxBytes)
+	body, err := openBody(body[3:], max(l.maxBytes, maxBody))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
@@ -380,7 +383,7 @@ func (p *Profile) decode(r *wire.Reader) error {
 		return wire.ErrMalformed
 	}
 	p.first = p.clock - int64(r.Uvarint(uint64(p.clock)))
-	p.events = int64(r.Uvarint(math.MaxInt64))
+	p.events = int64(r.Uvarint(math.MaxInt64 / 2)) // there are more to come
 	p.days = trace{last: int64(dayOf(time.UnixMilli(p.clock))), bits: r.Uvarint(math.MaxUint64)}
 	p.recent = make([]recentID, r.Count(maxRecent, recentBytes+1))
 	before := p.clock - p.layout.lateness.Milliseconds()
@@ -401,7 +404,7 @@ func (p *Profile) decode(r *wire.Reader) error {
 	if p.events > 0 {
 		p.joined = make([]joining, len(p.layout.features))
 		for i := range p.joined {
-			p.joined[i] = joining{joined: true, first: noTime}
+			p.joined[i] = joining{joined: true, first: noTime, before: p.events}
 		}
 	}
 	for range r.Count(math.MaxUint16, idBytes) {
@@ -413,7 +416,7 @@ func (p *Profile) decode(r *wire.Reader) error {
 		id := readID(r)
 		var j joining
 		if age := r.Uvarint(2 + maxMillis); age == 1 {
-			j = joining{joined: true, first: noTime}
+			j = joining{joined: true, first: noTime, before: p.events}
 		} else if age > 1 {
 			j = joining{joined: true, first: p.first + int64(age-2)}
 			j.before = int64(r.Uvarint(uint64(p.events)))

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +174,45 @@ func TestDroppedFeature(t *testing.T) {
 	assert.Equal(t, 1, kept.In(v).Days)
 	assert.Zero(t, dropped.In(v).Known, "it was gone for a while")
 	assert.Equal(t, on(21, "10:00:00"), dropped.Age(v).Since)
+}
+
+// A record may be larger than all that a layout of fewer features makes.
+func TestRecordOfALargerLayout(t *testing.T) {
+	kept := baseline.LastSeen("kept", step("a"))
+	dropped := baseline.FirstSeen("dropped", agent, &baseline.FirstSeenOptions{Cap: 1024})
+	h := newHistory(t, dropped, kept)
+	h.add(on(1, "09:00:00"), "a")
+	for i := range 1024 {
+		h.add(on(1, "10:00:00").Add(time.Duration(i)*time.Minute), fmt.Sprintf("the agent of number %d", i))
+	}
+	record, err := h.profile.AppendBinary(nil)
+	require.NoError(t, err)
+	h.layout, err = baseline.NewLayout(0, kept)
+	require.NoError(t, err)
+	h.profile, err = h.layout.Decode(record)
+	require.NoError(t, err)
+	assert.Equal(t, 3, kept.In(h.add(on(4, "10:00:00"), "a")).Days)
+}
+
+// A feature that was added, and has seen nothing, is not older than an event
+// that was there before it.
+func TestAgeBeforeAnyEvent(t *testing.T) {
+	old := baseline.FirstSeen("agent", agent, nil)
+	added := baseline.FirstSeen("the same under another name", agent, nil)
+	h := newHistory(t, old)
+	h.daily(1, 20, "a")
+	record, err := h.profile.AppendBinary(nil)
+	require.NoError(t, err)
+	h.layout, err = baseline.NewLayout(0, added, old)
+	require.NoError(t, err)
+	h.profile, err = h.layout.Decode(record)
+	require.NoError(t, err)
+
+	e := newEvent(20, on(20, "10:00:00"), "a")
+	require.Equal(t, baseline.Duplicate, h.profile.Fold(e))
+	v := h.profile.View(e)
+	assert.True(t, added.In(v).New)
+	assert.Equal(t, baseline.Age{Since: e.Time}, added.Age(v))
 }
 
 func TestRestrictedFeature(t *testing.T) {
@@ -463,6 +503,19 @@ func TestWhere(t *testing.T) {
 		return len(record)
 	}
 	assert.Less(t, size(some), size(known), "no cell")
+}
+
+// What Where keeps out is not unusual to the feature, like what On does.
+func TestWhereAndUnusual(t *testing.T) {
+	f := baseline.FirstSeen("agent", agent, nil).Where(func(e *event.Event) bool { return e.UserAgent != "b" })
+	h := newHistory(t, f)
+	for _, value := range []string{"a", "b", "a"} {
+		var unusual []string
+		for _, u := range baseline.UnusualIn(h.add(on(1, "10:00:00"), value), []baseline.Feature{f}) {
+			unusual = append(unusual, u.Value)
+		}
+		assert.Equal(t, value == "a", slices.Contains(unusual, value), value)
+	}
 }
 
 // Profiles that share a scratch answer like those that have their own.

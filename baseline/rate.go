@@ -95,6 +95,8 @@ func (r Rates) Past() Past {
 // rateDays holds 30 settled days, today, and yesterday while it settles.
 const rateDays = 32
 
+const maxPeriods = 24 * 60 // of a day
+
 const maxRateDayBytes = 2*binary.MaxVarintLen64 + 2*binary.MaxVarintLen32
 
 type rateDay struct {
@@ -145,7 +147,7 @@ func (c *rateCell) take(note *note, _ *Scratch, e *event.Event) {
 		return
 	}
 	if c.recent[i] == 0 {
-		d.periods++
+		d.periods = min(d.periods+1, maxPeriods)
 	}
 	c.recent[i] = saturate(c.recent[i], n)
 	d.total = saturate(d.total, n)
@@ -210,7 +212,7 @@ func (c *rateCell) UnmarshalBinary(data []byte) error {
 		for i := range fresh.days {
 			d := &fresh.days[i]
 			d.day = int32(r.Uvarint(maxDay))
-			d.periods = int32(r.Uvarint(24 * 60))
+			d.periods = int32(r.Uvarint(maxPeriods))
 			d.total = int64(r.Uvarint(math.MaxInt64))
 			d.peak = int64(r.Uvarint(math.MaxInt64))
 			if i > 0 && d.day <= fresh.days[i-1].day {

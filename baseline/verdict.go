@@ -62,8 +62,10 @@ type Unusual struct {
 // events in, and of windows around it, that the feature remembers but does not
 // know as normal.
 func (f *Of[A]) unusual(v Viewer, windows []orderedWindow) []Unusual {
+	w := v.view()
+	slot := w.profile.layout.slotOf(f.serial, f)
 	n, ok := any(f.In(v)).(Novelty)
-	if !ok || n.cell == nil {
+	if !ok || n.cell == nil || n.cell != w.profile.cell(slot) {
 		return nil
 	}
 	var list []Unusual
@@ -72,9 +74,9 @@ func (f *Of[A]) unusual(v Viewer, windows []orderedWindow) []Unusual {
 			list = append(list, Unusual{Feature: f.id, Value: l.String(), Hash: hash})
 		}
 	}
-	w := v.view()
-	if l := w.profile.layout; slices.Contains(l.index.Lookup(w.Event), l.slotOf(f.serial, f)) {
-		for _, v := range w.noted(n.cell.note).values {
+	note := &w.scratch.notes[slot]
+	if slices.Contains(w.profile.layout.index.Lookup(w.Event), slot) && f.note(w.Event, note, w.scratch) {
+		for _, v := range note.values {
 			l := label(v.text)
 			add(v.hash, &l)
 		}
@@ -104,7 +106,8 @@ func (f *Of[A]) window(v Viewer) (Window, bool) {
 // UnusualIn lists what of the event in view is unusual by the given features:
 // the values that its [FirstSeen] features remember without knowing them as
 // normal, of the event itself and of the windows that its [Distinct] features
-// see around it. What a feature does not take in ([Of.On]) is not unusual to it.
+// see around it. What a feature does not take in ([Of.On], [Of.Where]) is not unusual
+// to it.
 func UnusualIn(v Viewer, features []Feature) []Unusual {
 	var windows []orderedWindow
 	for _, f := range features {

@@ -17,7 +17,8 @@ type Condition struct {
 	// Guard says that the rule is excused if Is reports true; otherwise it
 	// requires it.
 	Guard bool
-	// Is must depend on nothing but the event.
+	// Is must depend on nothing but the event, which may be one that is none of
+	// the rule's own.
 	Is func(*event.Event) bool
 }
 
@@ -44,18 +45,43 @@ func (g *group) bits(conditions []*Condition) (mask uint64, err error) {
 	return mask, nil
 }
 
-// hold returns the bits of the conditions that let an event pass.
-func (g *group) hold(e *event.Event) (mask uint64) {
-	for i, c := range g.conditions {
-		if c.Is(e) != c.Guard {
-			mask |= 1 << i
-		}
+// hold returns the bits of the conditions that let an event pass. One that panics
+// does not.
+func (st *step) hold(g *group, e *event.Event) (mask uint64) {
+	for i := 0; i < len(g.conditions); {
+		i = st.holdFrom(i, g, e, &mask)
 	}
 	return mask
 }
 
-// meets looks at a rule's conditions one by one, up to the first that stands in
-// the way.
+// holdFrom adds the bits of the conditions from the given one on, up to one that
+// panics, and returns which is to follow.
+func (st *step) holdFrom(i int, g *group, e *event.Event, mask *uint64) (next int) {
+	defer func() {
+		if v := recover(); v != nil {
+			st.panicked(&g.rules[slices.IndexFunc(g.rules, func(r rule) bool { return r.needs>>i&1 != 0 })], v)
+			next = i + 1
+		}
+	}()
+	for ; i < len(g.conditions); i++ {
+		if c := g.conditions[i]; c.Is(e) != c.Guard {
+			*mask |= 1 << i
+		}
+	}
+	return i
+}
+
+// meets reports whether the event meets a rule's conditions.
+func (st *step) meets(r *rule) bool {
+	defer func() {
+		if v := recover(); v != nil {
+			st.panicked(r, v)
+		}
+	}()
+	return st.pass.meets(r.info.Conditions)
+}
+
+// meets looks at conditions one by one, up to the first that stands in the way.
 func (p *Pass) meets(conditions []*Condition) bool {
 	for _, c := range conditions {
 		passed := c.Is(p.Event) != c.Guard

@@ -409,13 +409,18 @@ func (s *shard) admit(ctx context.Context, missing []cacheKey) error {
 	return errors.Join(errs...)
 }
 
-// fetch loads records and checks that they are those asked for.
-func (s *shard) fetch(ctx context.Context, keys []string) ([]baseline.Record, error) {
-	var records []baseline.Record
-	err := s.engine.retry.Do(ctx, func() (err error) {
-		records, err = s.engine.store.Load(ctx, keys)
+// fetch is fetchOnce until it succeeds or the engine gives up.
+func (s *shard) fetch(ctx context.Context, keys []string) (records []baseline.Record, err error) {
+	err = s.engine.retry.Do(ctx, func() (err error) {
+		records, err = s.fetchOnce(ctx, keys)
 		return err
 	})
+	return records, err
+}
+
+// fetchOnce loads records and checks that they are those asked for.
+func (s *shard) fetchOnce(ctx context.Context, keys []string) ([]baseline.Record, error) {
+	records, err := s.engine.store.Load(ctx, keys)
 	if err == nil && len(records) != len(keys) {
 		err = fmt.Errorf("store returned %d records", len(records))
 	}
@@ -521,7 +526,8 @@ func (s *shard) put(ctx context.Context, keys []cacheKey, records []baseline.Rec
 
 // settle finds out what became of records whose save failed without saying
 // whether they were stored. Without it, the next save of one that was would be
-// refused as another writer's, and what was learnt since would be lost.
+// refused as another writer's, and what was learnt since would be lost. It asks
+// once: it is a part of a save that may be tried again.
 func (s *shard) settle(ctx context.Context, keys []cacheKey) error {
 	var unsure []*cached
 	var names []string
@@ -534,7 +540,7 @@ func (s *shard) settle(ctx context.Context, keys []cacheKey) error {
 	if len(unsure) == 0 {
 		return nil
 	}
-	records, err := s.fetch(ctx, names)
+	records, err := s.fetchOnce(ctx, names)
 	if err != nil {
 		return err
 	}

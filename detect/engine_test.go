@@ -2,6 +2,7 @@ package detect_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -381,6 +382,44 @@ func TestPanickingDetector(t *testing.T) {
 		requireAccounted(t, en)
 	}
 	assert.Equal(t, int64(2), en.Stats().Evaluated)
+}
+
+// A condition that panics is its rules' failure, and no other's.
+func TestPanickingCondition(t *testing.T) {
+	oops := &detect.Condition{Text: "it is well", Is: func(e *event.Event) bool {
+		if e.UserAgent == "0" {
+			panic("oh dear")
+		}
+		return true
+	}}
+	fine := &detect.Condition{Text: "it is fine", Is: func(*event.Event) bool { return true }}
+	with := func(name string, conditions ...*detect.Condition) detect.Detector {
+		i := info(name)
+		i.Conditions = conditions
+		return echo(i)
+	}
+	set := newSet(t, with("other", fine), with("bad", fine, oops), with("last", &detect.Condition{Text: "last", Is: fine.Is}))
+	en := newEngine(t, set, nil, nil)
+	for i, want := range [][]string{{"last", "other"}, {"bad", "last", "other"}} {
+		e := newEvent(i, on(1, "10:00:00"), "alice", fmt.Sprint(i))
+		findings, err := en.Process(context.Background(), []*event.Event{e})
+		var p *detect.PanicError
+		require.Equal(t, i == 0, errors.As(err, &p))
+		if p != nil {
+			assert.Equal(t, "bad", p.Rule)
+			assert.Equal(t, e.ID, p.EventID)
+			assert.Equal(t, "oh dear", p.Value)
+		}
+		var rules []string
+		for _, f := range findings {
+			rules = append(rules, f.Rule)
+		}
+		slices.Sort(rules)
+		assert.Equal(t, want, rules)
+		requireAccounted(t, en)
+	}
+	_, err := en.Explain(context.Background(), newEvent(2, on(1, "10:00:00"), "alice", "0"))
+	assert.ErrorAs(t, err, new(*detect.PanicError))
 }
 
 // A detector that asks a feature it does not declare panics, too.

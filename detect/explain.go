@@ -52,7 +52,7 @@ func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.
 		x = Explanation{Rule: r.info.Name, Key: key, Looked: looks[i]}
 		if looks[i] {
 			st.begin(r)
-			if st.pass.meets(r.info.Conditions) {
+			if st.meets(r) {
 				x.Checks = append(x.Checks, st.pass.checks...)
 				st.run(r)
 			}

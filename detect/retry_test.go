@@ -83,6 +83,21 @@ func TestRetryGivesUp(t *testing.T) {
 	assert.Len(t, process(t, en, e), 1)
 }
 
+// A call may fail as often as the retry says, also when it must be found out
+// first what became of the one before.
+func TestRetryCountsEveryCall(t *testing.T) {
+	store := faultyStore{saveErr: errDown}
+	var attempts []int
+	retry := detect.Backoff{Attempts: 4, Report: func(attempt int, err error) {
+		attempts = append(attempts, attempt)
+		store.loadErr = errDown // from now on all of it is away
+	}}
+	en := newEngine(t, newSet(t, echo(info("echo"))), &store, &detect.EngineOptions{Shards: 1, Retry: retry.Retry})
+	process(t, en, newEvent(1, on(1, "10:00:00"), "alice", "a"))
+	require.ErrorIs(t, en.Flush(context.Background()), errDown)
+	assert.Equal(t, []int{1, 2, 3, 4}, attempts)
+}
+
 func TestBackoff(t *testing.T) {
 	fails := func(times int) func() error {
 		return func() error {

@@ -303,7 +303,7 @@ func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event
 		return outcome
 	}
 	st.open(g, key, p, e)
-	known, met := e.Time.Sub(p.First()), g.hold(e)
+	known, met := e.Time.Sub(p.First()), st.hold(g, e)
 	for _, i := range rules {
 		// No feature knows the key for longer than the profile does: a rule that
 		// is silent while it learns has nothing to say yet.
@@ -345,15 +345,22 @@ func (st *step) begin(r *rule) {
 func (st *step) run(r *rule) {
 	st.begin(r)
 	defer func() {
-		if v := recover(); v != nil && st.err == nil {
-			st.err = &PanicError{Rule: r.info.Name, EventID: st.pass.Event.ID, Value: v, Stack: debug.Stack()}
+		if v := recover(); v != nil {
+			st.panicked(r, v)
 		}
 	}()
 	r.detector.Detect(&st.pass)
 }
 
-// A PanicError says that a detector panicked on an event. The other detectors
-// ran, and the event counts as evaluated.
+// panicked keeps the first panic.
+func (st *step) panicked(r *rule, v any) {
+	if st.err == nil {
+		st.err = &PanicError{Rule: r.info.Name, EventID: st.pass.Event.ID, Value: v, Stack: debug.Stack()}
+	}
+}
+
+// A PanicError says that a detector, or one of its conditions, panicked on an
+// event. The other detectors ran, and the event counts as evaluated.
 type PanicError struct {
 	Rule    string
 	EventID string

@@ -92,7 +92,7 @@ type sorter struct {
 	memory  int // bytes of events that may be held
 	held    int
 	sources queue[*source]
-	spent   []*batch // of which some events may still be in use
+	spent   []*batch // of which some events have come out and may still be in use
 
 	dir     string // "" until the first run is written
 	created int
@@ -151,10 +151,12 @@ func (s *sorter) add(ctx context.Context, b *batch) error {
 // added only after events later than it had come out.
 func (s *sorter) next(before int64) (entry, bool, error) {
 	for s.sources.len() > 0 {
-		e := s.sources.min().head
+		src := s.sources.min()
+		e := src.head
 		if e.at >= before {
 			break
 		}
+		src.out = true
 		if err := s.advance(&s.sources); err != nil {
 			return entry{}, false, err
 		}
@@ -181,7 +183,8 @@ func (s *sorter) recycle() {
 type source struct {
 	head  entry
 	batch *batch
-	used  int // entries of the batch that come before the head
+	used  int  // entries of the batch that come before the head
+	out   bool // some of them have come out
 	file  *runFile
 }
 
@@ -195,7 +198,11 @@ func (s *sorter) advance(sources *queue[*source]) error {
 			return nil
 		}
 		s.held -= src.batch.memory()
-		s.spent = append(s.spent, src.batch)
+		if src.out {
+			s.spent = append(s.spent, src.batch)
+		} else { // all went to the disk
+			src.batch.release()
+		}
 		sources.pop()
 		return nil
 	}

@@ -161,6 +161,7 @@ func TestSorterSpills(t *testing.T) {
 		addAll(t, s, 50, lines)
 		assert.LessOrEqual(t, s.held, int(memory))
 		assert.LessOrEqual(t, s.files, fanIn)
+		assert.Empty(t, s.spent, "what went to the disk is let go")
 		out = sorted(t, s, allTime)
 		require.NoError(t, s.close())
 		return out, s.created, s.duplicates
