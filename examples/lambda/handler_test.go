@@ -245,6 +245,28 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
+// TestDamaged pins that a record that cannot be read costs its neighbours nothing,
+// neither in its batch nor in later ones, however often the invocation is repeated.
+func TestDamaged(t *testing.T) {
+	store := &baseline.Memory{}
+	require.NoError(t, store.Save(t.Context(), []baseline.Record{{Key: "account-policies/111122223333", Data: []byte("damaged")}}))
+	h, subjects := newTest(t, store, nil)
+	other := func(id, user string) string {
+		return strings.ReplaceAll(quarantined(id, user), "111122223333", "444455556666")
+	}
+	var b strings.Builder
+	b.WriteString(quarantined("e1", "alice") + other("e2", "bob"))
+	for i := range 4096 {
+		b.WriteString(other(fmt.Sprint("f", i), "bob"))
+	}
+	b.WriteString(strings.ReplaceAll(other("e3", "carol"), "444455556666", "777788889999"))
+	for range 2 {
+		_, err := h.Invoke(t.Context(), []byte(b.String()))
+		require.ErrorIs(t, err, baseline.ErrCorrupt)
+		assert.ElementsMatch(t, []string{"bob", "carol"}, *subjects)
+	}
+}
+
 // TestConflict has another process save the same profile first. Both events are
 // learnt and both found.
 func TestConflict(t *testing.T) {
