@@ -344,6 +344,12 @@ func TestStart(t *testing.T) {
 	t.Setenv("CLOUDTELL_VALKEY", "")
 	_, err := start(t.Context())
 	require.ErrorContains(t, err, "CLOUDTELL_VALKEY")
+	for _, address := range []string{"rediss://user:secret%@host", "rediss://user:sec/ret@host"} {
+		t.Setenv("CLOUDTELL_VALKEY", address)
+		_, err = start(t.Context())
+		require.ErrorContains(t, err, "CLOUDTELL_VALKEY")
+		assert.NotContains(t, err.Error(), "sec", "errors end up in logs")
+	}
 	t.Setenv("CLOUDTELL_VALKEY", startValkey(t))
 	h, err := start(t.Context())
 	require.NoError(t, err)
