@@ -336,6 +336,18 @@ func TestToken(t *testing.T) {
 	assert.ErrorContains(t, run(t.Context(), "0.0.0.0:0", "", ""), "CLOUDTELL_TOKEN")
 }
 
+// TestBrowser pins that a page that somebody on this machine visits cannot have his
+// browser send logs, which it may do without a token.
+func TestBrowser(t *testing.T) {
+	var out log
+	_, url := start(t, nil, &out, nil)
+	resp, text := post(t, url, quarantined("e1", "alice"), "Sec-Fetch-Site", "cross-site")
+	assert.Equal(t, http.StatusForbidden, resp.StatusCode, text)
+	resp, _ = post(t, url, quarantined("e1", "alice"), "Origin", "https://evil.example")
+	assert.Equal(t, http.StatusForbidden, resp.StatusCode)
+	assert.Empty(t, out.subjects(t))
+}
+
 // TestStop stops a server while a request is on its way: it is answered, and what
 // was learnt is there for the next.
 func TestStop(t *testing.T) {

@@ -32,7 +32,8 @@ type limits struct {
 type server struct {
 	limits
 	mux      http.ServeMux
-	places   chan struct{} // one value for each request taken in
+	origins  http.CrossOriginProtection // a browser sends for any page, and from this machine
+	places   chan struct{}              // one value for each request taken in
 	commits  *committer
 	stopping atomic.Bool
 	vars     expvar.Map
@@ -56,6 +57,10 @@ func (s *server) close() error { return s.commits.close() }
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/healthz" && !s.allowed(r) {
 		s.refuse(w, r, http.StatusUnauthorized, errors.New("no token, or a wrong one"))
+		return
+	}
+	if err := s.origins.Check(r); err != nil {
+		s.refuse(w, r, http.StatusForbidden, err)
 		return
 	}
 	s.mux.ServeHTTP(w, r)
