@@ -23,12 +23,13 @@ import (
 type limits struct {
 	body         int64  // bytes of a request as sent; 16 MiB
 	decompressed int64  // bytes of a request after decompression; 64 MiB
+	records      int    // records of a request, of some 1,500 bytes each besides; 100,000
 	waiting      int    // requests taken in and not answered yet; 16
 	token        string // that senders have to show; none
 }
 
 // A server takes requests. Its memory is bounded by limits.waiting requests of
-// limits.decompressed bytes, and what the engine holds.
+// limits.decompressed bytes and limits.records events, and what the engine holds.
 type server struct {
 	limits
 	mux      http.ServeMux
@@ -43,6 +44,7 @@ func newServer(engine *detect.Engine, findings io.Writer, l *limits) *server {
 	s := &server{limits: *l}
 	s.body = cmp.Or(s.body, 16<<20)
 	s.decompressed = cmp.Or(s.decompressed, 64<<20)
+	s.records = cmp.Or(s.records, 100_000)
 	s.places = make(chan struct{}, cmp.Or(s.waiting, 16))
 	s.commits = newCommitter(engine, findings)
 	s.mux.HandleFunc("POST /", s.take)
@@ -143,6 +145,9 @@ func (s *server) read(body io.Reader) (events []*event.Event, a answer, err erro
 	for e, err := range event.Read(body, &options) {
 		last = err
 		if err == nil {
+			if len(events) == s.records {
+				return nil, a, fmt.Errorf("%w: over %d records", event.ErrTooLarge, s.records)
+			}
 			events = append(events, e.Clone())
 			continue
 		}
