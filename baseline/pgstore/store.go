@@ -116,7 +116,15 @@ func prepare(ctx context.Context, tx pgx.Tx, schemaName, table string) error {
 	if !exists {
 		create := ""
 		if schemaName != "" {
-			create = `create schema if not exists ` + pgx.Identifier{schemaName}.Sanitize() + `; `
+			name := pgx.Identifier{schemaName}.Sanitize()
+			// "if not exists" asks for the privilege to create one even where it does.
+			var missing bool
+			if err := tx.QueryRow(ctx, `select to_regnamespace($1) is null`, name).Scan(&missing); err != nil {
+				return err
+			}
+			if missing {
+				create = `create schema if not exists ` + name + `; `
+			}
 		}
 		_, err := tx.Exec(ctx, create+`
 			create table `+table+` (
