@@ -251,6 +251,19 @@ func TestPrivileges(t *testing.T) {
 	require.Equal(t, uint64(2), records[0].Version)
 }
 
+// PostgreSQL cuts names that are too long, and would so make one table of two.
+func TestLongName(t *testing.T) {
+	t.Parallel()
+	ctx, s := t.Context(), start(t)
+	long := strings.Repeat("é", 31) + "x"
+	store := s.openTable(pgstore.Options{Table: long, Schema: long})
+	require.NoError(t, store.Save(ctx, []baseline.Record{{Key: "k"}}))
+	for _, o := range []pgstore.Options{{Table: long + "y"}, {Schema: long + "y"}, {Table: "a\x00b"}} {
+		_, err := pgstore.Open(ctx, s.connection(), &o)
+		require.ErrorContains(t, err, "no name")
+	}
+}
+
 // Several processes may open the store for the first time at once.
 func TestOpenTogether(t *testing.T) {
 	t.Parallel()
