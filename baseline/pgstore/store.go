@@ -13,6 +13,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +27,7 @@ import (
 const (
 	defaultTable = "cloudtell_baselines"
 	schema       = 1
+	maxName      = 63 // bytes; PostgreSQL cuts longer ones, so that two could be one
 )
 
 // cancelTimeout is how long a cancelled call waits for the server.
@@ -68,15 +70,20 @@ func Open(ctx context.Context, connection string, o *Options) (*Store, error) {
 	config.ConnConfig.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: cancelTimeout}
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("pgstore: open: %w", err)
-	}
 	name := pgx.Identifier{cmp.Or(o.Table, defaultTable)}
 	if o.Schema != "" {
 		name = append(pgx.Identifier{o.Schema}, name...)
 	}
+	for _, part := range name {
+		if len(part) > maxName || strings.Contains(part, "\x00") {
+			return nil, fmt.Errorf("pgstore: open: %q is no name: PostgreSQL's have at most %d bytes, none of them 0", part, maxName)
+		}
+	}
 	table := name.Sanitize()
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("pgstore: open: %w", err)
+	}
 	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return prepare(ctx, tx, o.Schema, table) })
 	if err != nil {
 		pool.Close()
@@ -116,7 +123,15 @@ func prepare(ctx context.Context, tx pgx.Tx, schemaName, table string) error {
 	if !exists {
 		create := ""
 		if schemaName != "" {
-			create = `create schema if not exists ` + pgx.Identifier{schemaName}.Sanitize() + `; `
+			name := pgx.Identifier{schemaName}.Sanitize()
+			// "if not exists" asks for the privilege to create one even where it does.
+			var missing bool
+			if err := tx.QueryRow(ctx, `select to_regnamespace($1) is null`, name).Scan(&missing); err != nil {
+				return err
+			}
+			if missing {
+				create = `create schema if not exists ` + name + `; `
+			}
 		}
 		_, err := tx.Exec(ctx, create+`
 			create table `+table+` (

@@ -224,6 +224,46 @@ func TestOpenErrors(t *testing.T) {
 	require.ErrorContains(t, err, `pgstore: open "cloudtell_baselines": `)
 }
 
+// A user needs no more privileges than what is to be done takes: none to create
+// schemas where there is one, none to create tables where there is one.
+func TestPrivileges(t *testing.T) {
+	t.Parallel()
+	ctx, s := t.Context(), start(t)
+	s.do(`create role creator login; create role worker login; create schema given; grant usage, create on schema given to creator;
+		grant usage on schema given to worker`)
+	as := func(user string) (*pgstore.Store, error) {
+		return pgstore.Open(ctx, strings.Replace(s.connection(), "postgres@", user+"@", 1), &pgstore.Options{Schema: "given"})
+	}
+	_, err := as("worker")
+	require.ErrorContains(t, err, "permission denied for schema given")
+	store, err := as("creator")
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
+	s.do(`grant select, insert, update on given.cloudtell_baselines to worker`)
+	store, err = as("worker")
+	require.NoError(t, err)
+	defer store.Close()
+	for version := range uint64(2) {
+		require.NoError(t, store.Save(ctx, []baseline.Record{{Key: "k", Version: version}}))
+	}
+	records, err := store.Load(ctx, []string{"k"})
+	require.NoError(t, err)
+	require.Equal(t, uint64(2), records[0].Version)
+}
+
+// PostgreSQL cuts names that are too long, and would so make one table of two.
+func TestLongName(t *testing.T) {
+	t.Parallel()
+	ctx, s := t.Context(), start(t)
+	long := strings.Repeat("é", 31) + "x"
+	store := s.openTable(pgstore.Options{Table: long, Schema: long})
+	require.NoError(t, store.Save(ctx, []baseline.Record{{Key: "k"}}))
+	for _, o := range []pgstore.Options{{Table: long + "y"}, {Schema: long + "y"}, {Table: "a\x00b"}} {
+		_, err := pgstore.Open(ctx, s.connection(), &o)
+		require.ErrorContains(t, err, "no name")
+	}
+}
+
 // Several processes may open the store for the first time at once.
 func TestOpenTogether(t *testing.T) {
 	t.Parallel()

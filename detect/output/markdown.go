@@ -92,17 +92,18 @@ func clean(s string) string {
 }
 
 var escapes = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`,
-	"<", `\<`, ">", `\>`, "|", `\|`, "&", `\&`, "~", `\~`)
+	"<", `\<`, ">", `\>`, "|", `\|`, "&", `\&`, "~", `\~`,
+	"://", `\://`, "www.", `www\.`, "@", `\@`) // of these, many readers make links
 
 // escape makes text mean itself in Markdown.
 func escape(s string) string { return escapes.Replace(clean(s)) }
 
-// code sets text as code, also within a table.
+// code sets text as code, but not within a table.
 func code(s string) string {
 	if s == "" {
 		return ""
 	}
-	return "`" + strings.NewReplacer("`", "'", "|", `\|`).Replace(clean(s)) + "`"
+	return "`" + strings.ReplaceAll(clean(s), "`", "'") + "`"
 }
 
 func labelled(label, text string) string {

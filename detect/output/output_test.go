@@ -327,6 +327,17 @@ func TestBatches(t *testing.T) {
 }
 
 // FuzzFormats holds every format to its promise for whatever a log may say.
+// TestMarkdownLinks pins that no reader of Markdown makes a link of what an intruder
+// chose, as GitHub's does of bare addresses, and that code shows as it is.
+func TestMarkdownLinks(t *testing.T) {
+	x := learnt
+	x.Title = "read HTTPS://evil.example, www.evil.example and a@evil.example"
+	x.UserAgent = "https://agent.example | a"
+	text := string(output.Markdown(&x))
+	assert.Contains(t, text, `### high: read HTTPS\://evil.example, www\.evil.example and a\@evil.example`)
+	assert.Contains(t, text, "`https://agent.example | a`")
+}
+
 func FuzzFormats(f *testing.F) {
 	for _, x := range findings() {
 		f.Add(x.Title, x.Principal, x.SourceAddress, x.UserAgent, uint8(x.Severity))

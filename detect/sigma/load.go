@@ -27,6 +27,8 @@ type Options struct {
 	// Technique is what the rules are evidence of that are tagged with none. The
 	// default is to refuse them: a detector has a technique.
 	Technique detect.Technique
+
+	program int // instructions of regular expressions in the file that is read
 }
 
 // Load makes detectors of all Sigma rules in a file system: of every file whose
@@ -101,6 +103,7 @@ func (l *loader) file(fsys fs.FS, name string) {
 		l.errs = append(l.errs, &Error{File: name, Err: err})
 		return
 	}
+	l.program = 0
 	for _, d := range documents(string(data)) {
 		r := &rule{file: name, line: d.line, hash: sha256.Sum256([]byte(d.text))}
 		root, err := d.parse()

@@ -17,6 +17,9 @@ const (
 	maxValues  = 10_000 // of one item, with its placeholders filled in
 	maxAll     = 64     // of an item with modifier all
 	maxPattern = 4096   // bytes of a value
+	// maxProgram bounds what the regular expressions of a file are compiled to, in
+	// instructions of some 40 bytes: each repetition counts.
+	maxProgram = 1 << 16
 )
 
 // An itemParser reads one line of a search.
@@ -235,6 +238,13 @@ func (p *itemParser) compile(v node, s string) (*regexp.Regexp, error) {
 	if p.flags != "" {
 		s = "(?" + p.flags + ")" + s
 	}
+	if tree, err := syntax.Parse(s, syntax.Perl); err == nil {
+		n := instructions(tree)
+		if p.options.program+n > maxProgram {
+			return nil, unsupported(v, "modifier re", "the file's regular expressions have over %d instructions", maxProgram)
+		}
+		p.options.program += n
+	}
 	re, err := regexp.Compile(s)
 	if bad := (*syntax.Error)(nil); errors.As(err, &bad) {
 		switch bad.Code {
@@ -245,6 +255,27 @@ func (p *itemParser) compile(v node, s string) (*regexp.Regexp, error) {
 		return nil, invalid(v, "modifier re", "%s: %s", bad.Code, bad.Expr)
 	}
 	return re, err
+}
+
+// instructions is about the number of instructions that an expression is
+// compiled to. One for a class of characters is larger, by four bytes a bound.
+func instructions(re *syntax.Regexp) int {
+	n := 1
+	switch re.Op {
+	case syntax.OpLiteral:
+		n = len(re.Rune)
+	case syntax.OpCharClass:
+		n += len(re.Rune) / 10
+	case syntax.OpRepeat:
+		n = 0
+	}
+	for _, sub := range re.Sub {
+		n += instructions(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(re.Min, re.Max, 1)
+	}
+	return n
 }
 
 // fill puts the values of placeholders in their places.

@@ -46,6 +46,7 @@ func TestRefused(t *testing.T) {
 		{"an atomic group", search("f|re: '(?>a)'"), sigma.ErrUnsupported, "modifier re", 6, 11, "(?>"},
 		{"a possessive quantifier", search("f|re: 'a++'"), sigma.ErrUnsupported, "modifier re", 6, 11, "++"},
 		{"a huge regular expression", search("f|re: '((a{100}){100}){100}'"), sigma.ErrUnsupported, "modifier re", 6, 11, "RE2"},
+		{"regular expressions that grow", search("f|re: ['" + strings.Repeat("[ab]{1000}", 40) + "', '" + strings.Repeat("a{1000}", 40) + "']"), sigma.ErrUnsupported, "modifier re", 6, 416, "instructions"},
 		{"a broken regular expression", search("f|re: 'a('"), sigma.ErrInvalid, "modifier re", 6, 11, "missing closing )"},
 		{"base64 of wildcards", search("f|base64: 'a*'"), sigma.ErrInvalid, "modifier base64", 6, 5, "wildcards"},
 		{"base64 behind contains", search("f|contains|base64: a"), sigma.ErrInvalid, "modifier base64", 6, 5, "wildcards"},

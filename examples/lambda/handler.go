@@ -84,7 +84,14 @@ func (in *invocation) read(ctx context.Context, name string, r io.Reader) error 
 		MaxDecompressed: 2 << 30,
 		NotAfter:        time.Now().Add(time.Hour), // a wrong clock; later records would look late
 	}
+	var failed error
 	var events []*event.Event
+	evaluate := func() {
+		if err := in.evaluate(ctx, events); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", name, err))
+		}
+		events = events[:0]
+	}
 	for e, err := range event.Read(r, &options) {
 		if errors.Is(err, event.ErrNotification) {
 			in.notifications++
@@ -98,24 +105,22 @@ func (in *invocation) read(ctx context.Context, name string, r io.Reader) error 
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return errors.Join(failed, fmt.Errorf("%s: %w", name, err))
 		}
 		if events = append(events, e.Clone()); len(events) == size {
-			if err := in.evaluate(ctx, events); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+			if evaluate(); ctx.Err() != nil {
+				return failed
 			}
-			events = events[:0]
 		}
 	}
-	if err := in.evaluate(ctx, events); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+	evaluate()
+	return failed
 }
 
 // evaluate takes events in. Profiles that another process saves meanwhile are
 // evaluated again, on top of what that one has learnt; the events of all others are
-// duplicates then.
+// duplicates then. So they are when the invocation is repeated because some events
+// were rejected: a profile that cannot be loaded does not keep back what others found.
 func (in *invocation) evaluate(ctx context.Context, events []*event.Event) error {
 	in.Records += len(events)
 	if len(events) == 0 {
@@ -127,19 +132,18 @@ func (in *invocation) evaluate(ctx context.Context, events []*event.Event) error
 		if err != nil {
 			return err
 		}
-		findings, err := engine.Process(ctx, events)
-		if p, ok := errors.AsType[*detect.PanicError](err); ok && engine.Stats().Rejected == 0 {
+		findings, failed := engine.Process(ctx, events)
+		if p, ok := errors.AsType[*detect.PanicError](failed); ok && engine.Stats().Rejected == 0 {
 			log.Print(p) // the other rules had their say
-		} else if err != nil {
-			return err
+			failed = nil
 		}
 		if err := in.deliver(ctx, findings); err != nil {
-			return fmt.Errorf("findings not delivered: %w", err)
+			return errors.Join(failed, fmt.Errorf("findings not delivered: %w", err))
 		}
 		in.Findings += len(findings)
 		err = engine.Flush(ctx)
 		if _, ok := errors.AsType[*baseline.ConflictError](err); !ok || try == tries {
-			return err
+			return errors.Join(failed, err)
 		}
 	}
 }

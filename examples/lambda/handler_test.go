@@ -245,6 +245,28 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
+// TestDamaged pins that a record that cannot be read costs its neighbours nothing,
+// neither in its batch nor in later ones, however often the invocation is repeated.
+func TestDamaged(t *testing.T) {
+	store := &baseline.Memory{}
+	require.NoError(t, store.Save(t.Context(), []baseline.Record{{Key: "account-policies/111122223333", Data: []byte("damaged")}}))
+	h, subjects := newTest(t, store, nil)
+	other := func(id, user string) string {
+		return strings.ReplaceAll(quarantined(id, user), "111122223333", "444455556666")
+	}
+	var b strings.Builder
+	b.WriteString(quarantined("e1", "alice") + other("e2", "bob"))
+	for i := range 4096 {
+		b.WriteString(other(fmt.Sprint("f", i), "bob"))
+	}
+	b.WriteString(strings.ReplaceAll(other("e3", "carol"), "444455556666", "777788889999"))
+	for range 2 {
+		_, err := h.Invoke(t.Context(), []byte(b.String()))
+		require.ErrorIs(t, err, baseline.ErrCorrupt)
+		assert.ElementsMatch(t, []string{"bob", "carol"}, *subjects)
+	}
+}
+
 // TestConflict has another process save the same profile first. Both events are
 // learnt and both found.
 func TestConflict(t *testing.T) {
@@ -322,6 +344,12 @@ func TestStart(t *testing.T) {
 	t.Setenv("CLOUDTELL_VALKEY", "")
 	_, err := start(t.Context())
 	require.ErrorContains(t, err, "CLOUDTELL_VALKEY")
+	for _, address := range []string{"rediss://user:secret%@host", "rediss://user:sec/ret@host"} {
+		t.Setenv("CLOUDTELL_VALKEY", address)
+		_, err = start(t.Context())
+		require.ErrorContains(t, err, "CLOUDTELL_VALKEY")
+		assert.NotContains(t, err.Error(), "sec", "errors end up in logs")
+	}
 	t.Setenv("CLOUDTELL_VALKEY", startValkey(t))
 	h, err := start(t.Context())
 	require.NoError(t, err)

@@ -12,9 +12,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
+	"net/url"
 	"os"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -38,7 +40,9 @@ func main() {
 // start makes the handler that all invocations of a process share.
 func start(ctx context.Context) (*handler, error) {
 	server, err := valkey.ParseURL(os.Getenv("CLOUDTELL_VALKEY"))
-	if err != nil {
+	if _, ok := errors.AsType[*url.Error](err); ok { // which quotes it, with the password
+		return nil, errors.New("CLOUDTELL_VALKEY is no URL")
+	} else if err != nil {
 		return nil, fmt.Errorf("CLOUDTELL_VALKEY: %w", err)
 	}
 	store, err := valkeystore.Open(ctx, server, nil)

@@ -1,7 +1,8 @@
 // Command webhook is an HTTP endpoint that takes logs as they are pushed: by
-// Firehose, by EventBridge's API destinations, by SNS, by a collector of one's
-// own. It takes every shape that event.Read knows, and writes findings as lines
-// of JSON to standard output.
+// Firehose, by EventBridge's API destinations, by a collector of one's own. It
+// takes every shape that event.Read knows, and writes findings as lines of JSON to
+// standard output. It does not confirm a subscription of SNS, which cannot show the
+// token either.
 //
 //	go run ./examples/webhook -state state
 //	curl --data-binary @trail.json.gz http://127.0.0.1:8080/

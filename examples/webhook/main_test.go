@@ -174,6 +174,7 @@ func TestRefused(t *testing.T) {
 		{"too long", record + strings.Repeat(" ", 2000), http.StatusRequestEntityTooLarge, "too large"},
 		{"a bomb", zipped(t, record+strings.Repeat(" ", 1<<20)), http.StatusRequestEntityTooLarge, "decompressed"},
 		{"a bomb in a bomb", zipped(t, zipped(t, record+strings.Repeat(" ", 1<<20))), http.StatusRequestEntityTooLarge, "decompressed"},
+		{"records without end", zipped(t, strings.Repeat(`{"eventTime":"2026-01-21T03:12:44Z","eventSource":"a","eventName":"b"}`, 4)), http.StatusRequestEntityTooLarge, "over 3 records"},
 		{"no records", `{"hello":"world"}`, http.StatusBadRequest, "record 0 at offset 0"},
 		{"cut off", record[:200], http.StatusBadRequest, "record 0"},
 		{"from the future", strings.Replace(record, "2026-", "2099-", 1), http.StatusBadRequest, "record 0"},
@@ -181,7 +182,7 @@ func TestRefused(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var out log
-			s, url := start(t, nil, &out, &limits{body: 2000, decompressed: 5000})
+			s, url := start(t, nil, &out, &limits{body: 2000, decompressed: 5000, records: 3})
 			resp, text := post(t, url, test.body)
 			assert.Equal(t, test.status, resp.StatusCode)
 			assert.Contains(t, text, test.says)
@@ -334,6 +335,18 @@ func TestToken(t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, resp.StatusCode)
 
 	assert.ErrorContains(t, run(t.Context(), "0.0.0.0:0", "", ""), "CLOUDTELL_TOKEN")
+}
+
+// TestBrowser pins that a page that somebody on this machine visits cannot have his
+// browser send logs, which it may do without a token.
+func TestBrowser(t *testing.T) {
+	var out log
+	_, url := start(t, nil, &out, nil)
+	resp, text := post(t, url, quarantined("e1", "alice"), "Sec-Fetch-Site", "cross-site")
+	assert.Equal(t, http.StatusForbidden, resp.StatusCode, text)
+	resp, _ = post(t, url, quarantined("e1", "alice"), "Origin", "https://evil.example")
+	assert.Equal(t, http.StatusForbidden, resp.StatusCode)
+	assert.Empty(t, out.subjects(t))
 }
 
 // TestStop stops a server while a request is on its way: it is answered, and what

@@ -23,16 +23,18 @@ import (
 type limits struct {
 	body         int64  // bytes of a request as sent; 16 MiB
 	decompressed int64  // bytes of a request after decompression; 64 MiB
+	records      int    // records of a request, of some 1,500 bytes each besides; 100,000
 	waiting      int    // requests taken in and not answered yet; 16
 	token        string // that senders have to show; none
 }
 
 // A server takes requests. Its memory is bounded by limits.waiting requests of
-// limits.decompressed bytes, and what the engine holds.
+// limits.decompressed bytes and limits.records events, and what the engine holds.
 type server struct {
 	limits
 	mux      http.ServeMux
-	places   chan struct{} // one value for each request taken in
+	origins  http.CrossOriginProtection // a browser sends for any page, and from this machine
+	places   chan struct{}              // one value for each request taken in
 	commits  *committer
 	stopping atomic.Bool
 	vars     expvar.Map
@@ -42,6 +44,7 @@ func newServer(engine *detect.Engine, findings io.Writer, l *limits) *server {
 	s := &server{limits: *l}
 	s.body = cmp.Or(s.body, 16<<20)
 	s.decompressed = cmp.Or(s.decompressed, 64<<20)
+	s.records = cmp.Or(s.records, 100_000)
 	s.places = make(chan struct{}, cmp.Or(s.waiting, 16))
 	s.commits = newCommitter(engine, findings)
 	s.mux.HandleFunc("POST /", s.take)
@@ -56,6 +59,10 @@ func (s *server) close() error { return s.commits.close() }
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/healthz" && !s.allowed(r) {
 		s.refuse(w, r, http.StatusUnauthorized, errors.New("no token, or a wrong one"))
+		return
+	}
+	if err := s.origins.Check(r); err != nil {
+		s.refuse(w, r, http.StatusForbidden, err)
 		return
 	}
 	s.mux.ServeHTTP(w, r)
@@ -138,6 +145,9 @@ func (s *server) read(body io.Reader) (events []*event.Event, a answer, err erro
 	for e, err := range event.Read(body, &options) {
 		last = err
 		if err == nil {
+			if len(events) == s.records {
+				return nil, a, fmt.Errorf("%w: over %d records", event.ErrTooLarge, s.records)
+			}
 			events = append(events, e.Clone())
 			continue
 		}
