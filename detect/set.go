@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -355,7 +356,7 @@ func (st *step) run(r *rule) {
 // panicked keeps the first panic.
 func (st *step) panicked(r *rule, v any) {
 	if st.err == nil {
-		st.err = &PanicError{Rule: r.info.Name, EventID: st.pass.Event.ID, Value: v, Stack: debug.Stack()}
+		st.err = &PanicError{Rule: r.info.Name, EventID: strings.Clone(st.pass.Event.ID), Value: v, Stack: debug.Stack()}
 	}
 }
 
