@@ -45,8 +45,9 @@ type Cell interface {
 // be used by any number of goroutines. The constructors of this package
 // return [Of], a Feature that also answers questions.
 type Feature interface {
-	// ID names the feature and its whole configuration. It is stored with
-	// every cell: bytes of another ID are never read as this feature's.
+	// ID names the feature and its whole configuration. Every cell is stored
+	// with three bytes of its hash: bytes of another ID are not read as this
+	// feature's, but for one in 16 million.
 	ID() string
 	// NewCell returns an empty cell.
 	NewCell() Cell

@@ -47,7 +47,7 @@ type Layout struct {
 // they can be.
 //
 // It returns an error that wraps [ErrFeature] if a feature is nil, has an
-// empty ID, or shares its ID with another one.
+// empty ID, or shares its ID, or what records keep of it, with another one.
 func NewLayout(lateness time.Duration, features ...Feature) (*Layout, error) {
 	l := &Layout{
 		lateness: clamp(cmp.Or(lateness, Lateness), time.Second, MaxLateness),
@@ -64,7 +64,10 @@ func NewLayout(lateness time.Duration, features ...Feature) (*Layout, error) {
 		}
 		id := featureID(Hash(f.ID()) >> (64 - 8*idBytes))
 		if other, taken := byID[id]; taken {
-			return nil, fmt.Errorf("%w: two features have the ID %q (the other: %q); share one value instead", ErrFeature, f.ID(), other)
+			if other != f.ID() {
+				return nil, fmt.Errorf("%w: the IDs %q and %q are the same three bytes in records; rename one", ErrFeature, f.ID(), other)
+			}
+			return nil, fmt.Errorf("%w: two features have the ID %q; share one value instead", ErrFeature, f.ID())
 		}
 		byID[id] = f.ID()
 		l.byID[id] = i

@@ -79,8 +79,8 @@ func (c *cells) put(slot int, cell Cell) {
 
 const noTime = math.MaxInt64
 
-// maxRecent is the number of event ids that a profile remembers to know
-// duplicates by.
+// maxRecent is the most event ids that a profile remembers to know duplicates
+// by. An eighth of them makes room at once.
 const maxRecent = 512
 
 type recentID struct {
@@ -114,7 +114,8 @@ func (p *Profile) First() time.Time {
 // Fold takes an event into memory, unless it is a duplicate or late. The
 // profile keeps no reference to the event beyond the next call of Fold.
 //
-// Duplicates are known by the last 512 event ids within the allowed lateness.
+// Duplicates are known by the last 448 event ids at least, and 512 at most,
+// within the allowed lateness.
 func (p *Profile) Fold(e *event.Event) Outcome {
 	if p.scratch == nil {
 		p.scratch = new(Scratch)

@@ -414,6 +414,23 @@ func TestNewLayoutRefuses(t *testing.T) {
 	}
 }
 
+// Records name features by three bytes. Two that have the same are told apart
+// from two that are the same.
+func TestCollidingIDs(t *testing.T) {
+	known := make(map[uint64]baseline.Feature)
+	for i := 0; ; i++ {
+		f := baseline.LastSeen(fmt.Sprint(i), step("a"))
+		start := baseline.Hash(f.ID()) >> 40
+		if other := known[start]; other != nil {
+			_, err := baseline.NewLayout(0, other, f)
+			require.ErrorIs(t, err, baseline.ErrFeature)
+			assert.ErrorContains(t, err, fmt.Sprintf("%q and %q", f.ID(), other.ID()))
+			return
+		}
+		known[start] = f
+	}
+}
+
 type anonymous struct{ baseline.Feature }
 
 func (anonymous) ID() string { return "" }

@@ -119,3 +119,14 @@ func BenchmarkDetect(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkApply is a step of one event, as stream processors take them.
+func BenchmarkApply(b *testing.B) {
+	set := newSet(b, echo(info("echo", agents)))
+	events := []*event.Event{newEvent(1, on(1, "10:00:00"), "alice", "a")}
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := set.Apply(detect.ByPrincipal, nil, events, func(detect.Finding) {})
+		require.NoError(b, err)
+	}
+}

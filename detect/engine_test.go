@@ -384,6 +384,24 @@ func TestPanickingDetector(t *testing.T) {
 	assert.Equal(t, int64(2), en.Stats().Evaluated)
 }
 
+// The error names the event also when the event's memory has another one in it.
+func TestPanicOutlivesTheEvent(t *testing.T) {
+	en := newEngine(t, newSet(t, detect.New(info("bad"), func(p *detect.Pass) { panic("oh dear") })), nil, nil)
+	var batch event.Batch
+	add := func(id string) *event.Event {
+		e, err := event.Parse(fmt.Sprintf(`{"eventTime":"2026-01-05T10:00:00Z","eventSource":"sts.amazonaws.com","eventName":"GetCallerIdentity","eventID":%q,
+			"userIdentity":{"type":"Root","accountId":"111122223333","arn":"arn:aws:iam::111122223333:root"}}`, id))
+		require.NoError(t, err)
+		return batch.Add(e)
+	}
+	_, err := en.Process(context.Background(), []*event.Event{add("first")})
+	batch.Reset()
+	add("other")
+	var p *detect.PanicError
+	require.ErrorAs(t, err, &p)
+	assert.Equal(t, "first", p.EventID)
+}
+
 // A condition that panics is its rules' failure, and no other's.
 func TestPanickingCondition(t *testing.T) {
 	oops := &detect.Condition{Text: "it is well", Is: func(e *event.Event) bool {

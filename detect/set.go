@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"runtime/debug"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -253,7 +255,11 @@ func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit fun
 			return nil, fmt.Errorf("%w: %q in a step of %q", ErrKey, k, key)
 		}
 	}
-	st := step{set: s, emit: emit, scratch: baseline.NewScratch()}
+	st := step{set: s, emit: emit, scratch: scratches.Get().(*baseline.Scratch)}
+	defer func() {
+		st.scratch.Clear()
+		scratches.Put(st.scratch)
+	}()
 	for _, e := range events {
 		st.detect(g, key, profile, e)
 	}
@@ -262,6 +268,10 @@ func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit fun
 	}
 	return record, st.err
 }
+
+// scratches are used again: one is far larger than what a step of a few events
+// needs besides.
+var scratches = sync.Pool{New: func() any { return baseline.NewScratch() }}
 
 // groupOf returns the group of a scope; nil means [ByPrincipal], as in [Info].
 func (s *Set) groupOf(scope *Scope) (*group, error) {
@@ -355,7 +365,7 @@ func (st *step) run(r *rule) {
 // panicked keeps the first panic.
 func (st *step) panicked(r *rule, v any) {
 	if st.err == nil {
-		st.err = &PanicError{Rule: r.info.Name, EventID: st.pass.Event.ID, Value: v, Stack: debug.Stack()}
+		st.err = &PanicError{Rule: r.info.Name, EventID: strings.Clone(st.pass.Event.ID), Value: v, Stack: debug.Stack()}
 	}
 }
 

@@ -12,7 +12,9 @@ import (
 )
 
 // foreign holds the findings of GuardDuty that are read among the logs, by their
-// ids: of each the last revision. Many goroutines may use it.
+// ids: of each the last revision. GuardDuty does not count up what it archives,
+// so of two with the same count the archived one is the later. Many goroutines
+// may use it.
 type foreign struct {
 	mu       sync.Mutex
 	findings map[string]detect.Finding
@@ -34,7 +36,8 @@ func (o *foreign) add(err error) error {
 	if o.findings == nil {
 		o.findings = make(map[string]detect.Finding)
 	}
-	if old, ok := o.findings[f.ID]; !ok || f.Revision > old.Revision {
+	old, ok := o.findings[f.ID]
+	if !ok || f.Revision > old.Revision || f.Revision == old.Revision && f.Suppressed != "" {
 		o.findings[f.ID] = f
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/detect/output"
+	"github.com/cloudtell/cloudtell/event"
 )
 
 const quickstart = "../../testdata/quickstart"
@@ -99,6 +100,27 @@ func TestUnwritten(t *testing.T) {
 	assert.Equal(t, statusTrouble, c.status)
 	assert.Contains(t, c.stderr, "16afba5c5c43e07c9e3e5e2e544e95df")
 	assert.Contains(t, c.stdout, "26afba5c5c43e07c9e3e5e2e544e95df")
+}
+
+// A finding of GuardDuty that was archived since it was last counted up is
+// archived, whichever of the two is read first.
+func TestGuardDutyArchived(t *testing.T) {
+	open := `{"id":"theirs","type":"Recon:IAMUser/TorIPCaller","accountId":"111122223333","severity":5,
+		"createdAt":"2026-01-05T10:00:00Z","service":{"serviceName":"guardduty","count":2}}`
+	archived := strings.Replace(open, `"count":2`, `"count":2,"archived":true`, 1)
+	again := strings.Replace(open, `"count":2`, `"count":3`, 1)
+	for _, tt := range []struct {
+		records []string
+		listed  int
+	}{
+		{[]string{open}, 1}, {[]string{open, archived}, 0}, {[]string{archived, open}, 0}, {[]string{again, archived, open}, 1},
+	} {
+		var o foreign
+		for _, text := range tt.records {
+			require.NoError(t, o.add(&event.DecodeError{Err: event.ErrGuardDuty, Text: text}))
+		}
+		assert.Len(t, o.list(), tt.listed, tt.records)
+	}
 }
 
 // Findings of GuardDuty among the logs join the incidents of those they are

@@ -95,7 +95,7 @@ func (in *intake) read(ctx context.Context, paths []string, add func(*batch) err
 	wg.Go(func() {
 		defer close(order)
 		defer close(todo)
-		in.jobs(paths, func(j *job) bool {
+		in.jobs(ctx, paths, func(j *job) bool {
 			for _, c := range []chan *job{order, todo} {
 				select {
 				case c <- j:
@@ -130,15 +130,16 @@ func (in *intake) read(ctx context.Context, paths []string, add func(*batch) err
 // workers is the number of files to read at once.
 func workers() int { return runtime.GOMAXPROCS(0) }
 
-// jobs puts the inputs into jobs, in the order in which they are to be read.
-func (in *intake) jobs(paths []string, yield func(*job) bool) {
+// jobs puts the inputs into jobs, in the order in which they are to be read, until
+// the context ends or yield returns false.
+func (in *intake) jobs(ctx context.Context, paths []string, yield func(*job) bool) {
 	var next *job
 	flush := func() bool {
 		j := next
 		next = nil
 		return j == nil || yield(j)
 	}
-	in.inputs(paths, func(i input, earliest int64) bool {
+	in.inputs(ctx, paths, func(i input, earliest int64) bool {
 		if next == nil {
 			next = &job{earliest: earliest, batches: make(chan *batch, 1)}
 		}
@@ -156,15 +157,19 @@ type input struct {
 	regular   bool  // a regular file: reading it does not block
 }
 
-// inputs yields the inputs that paths stand for, until yield returns false: first
-// those whose events may be from any time, then CloudTrail's in the order of
-// delivery. earliest is the time of the first event in all that follow.
-func (in *intake) inputs(paths []string, yield func(i input, earliest int64) bool) {
+// inputs yields the inputs that paths stand for, until the context ends or yield
+// returns false: first those whose events may be from any time, then CloudTrail's
+// in the order of delivery. earliest is the time of the first event in all that
+// follow.
+func (in *intake) inputs(ctx context.Context, paths []string, yield func(i input, earliest int64) bool) {
 	dated := newDeliveries()
 	for _, path := range paths {
 		stopped := false
 		folders := make(map[string]int64) // of CloudTrail's files, with the first delivery
 		in.walk(path, func(i input) bool {
+			if stopped = ctx.Err() != nil; stopped {
+				return false
+			}
 			folder := filepath.Dir(i.name)
 			first, known := folders[folder]
 			switch {

@@ -690,3 +690,21 @@ func TestLag(t *testing.T) {
 		assert.True(t, slices.IsSorted(rest))
 	}
 }
+
+// TestListingEnds pins that the end of the context ends the listing of folders
+// too, of which there may be very many.
+func TestListingEnds(t *testing.T) {
+	dir := write(t, map[string]string{"1_CloudTrail_eu-west-1_20260105T0900Z_x.json": quarantine("a", noon.Format(time.RFC3339))})
+	require.NoError(t, os.Symlink("absent", filepath.Join(dir, "2")))
+	for _, listed := range []bool{true, false} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if !listed {
+			cancel()
+		}
+		in := new(intake)
+		err := in.read(ctx, []string{dir}, func(*batch) error { return nil }, func(int64) error { return nil })
+		assert.Equal(t, listed, err == nil)
+		assert.Equal(t, listed, in.reading.failed.total == 1, "the symbolic link behind the first file was found")
+		cancel()
+	}
+}

@@ -356,6 +356,9 @@ func openRun(name string) (*runFile, error) {
 	return &runFile{file: f, r: bufio.NewReaderSize(z, 1<<16)}, nil
 }
 
+// maxRunText is far more than a record has, in bytes.
+const maxRunText = 16 << 20
+
 // close removes the file.
 func (f *runFile) close() error { return errors.Join(f.file.Close(), os.Remove(f.file.Name())) }
 
@@ -369,6 +372,9 @@ func (f *runFile) next() (entry, error) {
 	var size uint64
 	if err == nil {
 		size, err = binary.ReadUvarint(f.r)
+	}
+	if err == nil && size > maxRunText {
+		err = errors.New("damaged")
 	}
 	if err == nil {
 		f.text = slices.Grow(f.text[:0], int(size))[:size]

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -260,6 +261,22 @@ func TestSorterErrors(t *testing.T) {
 			assert.ErrorContains(t, err, runs[0])
 			require.NoError(t, r.close())
 		}
+	})
+	t.Run("a run has an impossible size in it", func(t *testing.T) {
+		_, runs := spilled(t)
+		f, err := os.Create(runs[0])
+		require.NoError(t, err)
+		w, err := newRunWriter(f)
+		require.NoError(t, err)
+		_, err = w.zip.Write(binary.AppendUvarint(make([]byte, 5), 1<<62))
+		require.NoError(t, err)
+		require.NoError(t, w.flush())
+		require.NoError(t, f.Close())
+		r, err := openRun(runs[0])
+		require.NoError(t, err)
+		_, err = r.next()
+		assert.ErrorContains(t, err, runs[0])
+		require.NoError(t, r.close())
 	})
 	t.Run("cancelled", func(t *testing.T) {
 		t.Setenv("TMPDIR", t.TempDir())
