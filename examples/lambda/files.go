@@ -18,7 +18,8 @@ func (f logFile) String() string { return "s3://" + f.bucket + "/" + f.key }
 
 // logFiles returns the log files that a payload tells of, and the number of
 // notifications that it took apart: S3's own, by way of SNS and SQS or not, and
-// those that EventBridge passes on.
+// those that EventBridge passes on. Those of something else than an object's
+// creation tell of no file.
 func logFiles(payload []byte) (files []logFile, notifications int) {
 	var p struct {
 		Records []json.RawMessage // S3, SNS, SQS
@@ -56,21 +57,24 @@ func logFiles(payload []byte) (files []logFile, notifications int) {
 	switch {
 	case p.DetailType == "Object Created":
 		add(p.Detail.Bucket.Name, p.Detail.Object.Key, p.Detail.Object.Version)
-	case p.Event == "s3:TestEvent":
+	case strings.HasPrefix(p.DetailType, "Object "), p.Event == "s3:TestEvent":
 		notifications++
 	case p.Message != "":
 		inside(p.Message)
 	}
 	for _, text := range p.Records {
 		var r struct {
-			S3   *events.S3Entity
-			Body string
-			SNS  struct{ Message string }
+			EventName string
+			S3        *events.S3Entity
+			Body      string
+			SNS       struct{ Message string }
 		}
 		if json.Unmarshal(text, &r) != nil {
 			continue
 		}
 		switch {
+		case r.S3 != nil && r.EventName != "" && !strings.HasPrefix(r.EventName, "ObjectCreated:"):
+			notifications++
 		case r.S3 != nil:
 			add(r.S3.Bucket.Name, r.S3.Object.URLDecodedKey, r.S3.Object.VersionID)
 		case r.Body != "":

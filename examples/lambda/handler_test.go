@@ -138,6 +138,10 @@ func TestPayloads(t *testing.T) {
 		{"SQS of this and that", sqs(bob, `{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"logs"}`, `{"Records":[`+s3Record("a+b%2Bc.json.gz")+`]}`),
 			`{"records":2,"unread":0,"findings":2}`, []string{"bob", "alice"}},
 		{"a digest", strings.ReplaceAll(`{"Records":[`+s3Record("d.json.gz")+`]}`, "/CloudTrail/", "/CloudTrail-Digest/"), `{"records":0,"unread":0,"findings":0}`, nil},
+		{"what was deleted", `{"Records":[` + strings.Replace(s3Record("gone.json.gz"), "ObjectCreated:Put", "ObjectRemoved:Delete", 1) + `,` + s3Record("d.json.gz") + `]}`,
+			`{"records":1,"unread":0,"findings":1}`, []string{"bob"}},
+		{"what was deleted, EventBridge", `{"version":"0","detail-type":"Object Deleted","source":"aws.s3","detail":{"bucket":{"name":"logs"},"object":{"key":"gone"}}}`,
+			`{"records":0,"unread":0,"findings":0}`, nil},
 		{"one unreadable among others", `[{"eventVersion":"1.11"},` + alice + `]`, `{"records":1,"unread":1,"findings":1}`, []string{"alice"}},
 	}
 	for _, test := range tests {
