@@ -2,6 +2,7 @@ package workertest_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -32,6 +33,7 @@ func (d deaf) Send(ctx context.Context, messages []worker.Routed) error {
 
 // The kit notices what breaks the contracts.
 func TestQueueNotices(t *testing.T) {
+	ever := 0
 	sound := func(_ int, m []worker.Message) []worker.Message { return m }
 	tests := []struct {
 		name  string
@@ -46,12 +48,12 @@ func TestQueueNotices(t *testing.T) {
 			}
 			return m
 		}, nil, "none is left out"},
-		{"two are swapped", func(_ int, m []worker.Message) []worker.Message {
+		{"messages are swapped", func(_ int, m []worker.Message) []worker.Message {
 			if len(m) > 1 {
 				m[0], m[1] = m[1], m[0]
 			}
 			return m
-		}, nil, "ascending order"},
+		}, nil, "source, line 1: messages come in the order sent"},
 		{"a wrong scope", func(_ int, m []worker.Message) []worker.Message {
 			for i := range m {
 				m[i].Scope = "principal"
@@ -59,12 +61,19 @@ func TestQueueNotices(t *testing.T) {
 			return m
 		}, nil, "scope"},
 		{"no messages", func(int, []worker.Message) []worker.Message { return nil }, nil, "no messages and no error"},
-		{"offsets begin anew in every source", func(calls int, m []worker.Message) []worker.Message {
+		{"another partition each time", func(_ int, m []worker.Message) []worker.Message {
+			ever++
 			for i := range m {
-				m[i].Offset = uint64(100*calls + i)
+				m[i].Partition += "/" + strconv.Itoa(ever)
 			}
 			return m
 		}, nil, "keeps its place"},
+		{"descending offsets", func(calls int, m []worker.Message) []worker.Message {
+			for i := range m {
+				m[i].Offset = 1000 - m[i].Offset
+			}
+			return m
+		}, nil, "ascending order"},
 		{"a deaf queue", sound, func(q worker.Queue) worker.Queue { return deaf{q} }, "queue, line 4"},
 	}
 	for _, tt := range tests {
