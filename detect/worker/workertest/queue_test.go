@@ -33,6 +33,7 @@ func (d deaf) Send(ctx context.Context, messages []worker.Routed) error {
 
 // The kit notices what breaks the contracts.
 func TestQueueNotices(t *testing.T) {
+	ever := 0
 	sound := func(_ int, m []worker.Message) []worker.Message { return m }
 	tests := []struct {
 		name  string
@@ -60,9 +61,10 @@ func TestQueueNotices(t *testing.T) {
 			return m
 		}, nil, "scope"},
 		{"no messages", func(int, []worker.Message) []worker.Message { return nil }, nil, "no messages and no error"},
-		{"another partition each time", func(calls int, m []worker.Message) []worker.Message {
+		{"another partition each time", func(_ int, m []worker.Message) []worker.Message {
+			ever++
 			for i := range m {
-				m[i].Partition += "/" + strconv.Itoa(calls)
+				m[i].Partition += "/" + strconv.Itoa(ever)
 			}
 			return m
 		}, nil, "keeps its place"},
