@@ -54,7 +54,7 @@ type RouterOptions struct {
 	// Retry is asked when the queue has failed. The default is to give up at
 	// once: Route returns the error. It should then be called again with the
 	// same input: what was sent already is known by its ID.
-	Retry Retry
+	Retry detect.Retry
 }
 
 // RouterStats counts what a router has done. What is sent
@@ -161,7 +161,7 @@ func (r *Router) add(e *event.Event) {
 
 // send empties what was collected into the queue.
 func (r *Router) send(ctx context.Context) error {
-	err := r.o.Retry.do(ctx, "send", func() error {
+	err := do(ctx, r.o.Retry, "send", func() error {
 		if len(r.messages) == 0 {
 			return nil
 		}
@@ -169,7 +169,7 @@ func (r *Router) send(ctx context.Context) error {
 	})
 	if err == nil {
 		r.stats.Messages += int64(len(r.messages))
-		err = r.o.Retry.do(ctx, "reject", func() error {
+		err = do(ctx, r.o.Retry, "reject", func() error {
 			if len(r.letters) == 0 {
 				return nil
 			}

@@ -31,7 +31,7 @@ type Options struct {
 	// other workers keep saving the same records. The default is to give up at
 	// once: Run returns the error. Nothing is lost by that, because what was not
 	// acknowledged is delivered again.
-	Retry Retry
+	Retry detect.Retry
 }
 
 // Stats counts what a worker has done since it was made. When a batch is done,
@@ -124,7 +124,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	for {
 		var messages []Message
 		ended := false
-		err := w.o.Retry.do(ctx, "next batch", func() (err error) {
+		err := do(ctx, w.o.Retry, "next batch", func() (err error) {
 			messages, err = w.source.Next(ctx)
 			if ended = err == io.EOF; ended {
 				return nil
@@ -172,7 +172,7 @@ type item struct {
 func (w *Worker) process(ctx context.Context, messages []Message) error {
 	b := w.decode(messages)
 	for attempt := 1; len(b.tasks) > 0; {
-		if err := w.o.Retry.do(ctx, "load records", func() error { return w.load(ctx, b) }); err != nil {
+		if err := do(ctx, w.o.Retry, "load records", func() error { return w.load(ctx, b) }); err != nil {
 			return err
 		}
 		// What an earlier save has left to tell goes first: the next save
@@ -192,7 +192,7 @@ func (w *Worker) process(ctx context.Context, messages []Message) error {
 			attempt = 0
 		case onlyConflict(err) && attempt <= patience:
 		default:
-			if err := w.o.Retry.again(ctx, attempt, err); err != nil {
+			if err := again(ctx, w.o.Retry, attempt, err); err != nil {
 				return err
 			}
 		}
@@ -207,7 +207,7 @@ func (w *Worker) process(ctx context.Context, messages []Message) error {
 	}
 	w.cache.trim()
 	w.count(func(s *Stats) { s.Messages += int64(len(messages)) })
-	return w.o.Retry.do(ctx, "acknowledge", func() error { return w.source.Ack(ctx, messages) })
+	return do(ctx, w.o.Retry, "acknowledge", func() error { return w.source.Ack(ctx, messages) })
 }
 
 // patience is how often in a row a save may be refused before Retry is asked.
@@ -606,7 +606,7 @@ func (w *Worker) publish(ctx context.Context, b *batch) error {
 	if len(owing) == 0 {
 		return nil
 	}
-	if err := w.o.Retry.do(ctx, "publish", func() error { return w.sink.Publish(ctx, alerts) }); err != nil {
+	if err := do(ctx, w.o.Retry, "publish", func() error { return w.sink.Publish(ctx, alerts) }); err != nil {
 		return err
 	}
 	for _, e := range owing {
@@ -623,7 +623,7 @@ func (w *Worker) reject(ctx context.Context, b *batch) error {
 	if len(b.letters) == 0 {
 		return nil
 	}
-	if err := w.o.Retry.do(ctx, "reject", func() error { return w.sink.Reject(ctx, b.letters) }); err != nil {
+	if err := do(ctx, w.o.Retry, "reject", func() error { return w.sink.Reject(ctx, b.letters) }); err != nil {
 		return err
 	}
 	b.letters = nil
