@@ -70,11 +70,23 @@ func decodeCases(lines bool) []benchCase {
 		inMemory("cloudtell, Clone", readAll(plain(), nil, func(e *event.Event) { kept.Store(e.Clone()) })),
 		inMemory("cloudtell, Reuse", readAll(plain(), reuse, func(*event.Event) {})),
 		inMemory("cloudtell, Reuse, Clone", readAll(plain(), reuse, func(e *event.Event) { kept.Store(e.Clone()) })),
+		inMemory("cloudtell, Reuse, Batch", readAll(plain(), reuse, inBatches())),
 		inMemory("goccy/go-json", structs[goccy.RawMessage](each, func(b []byte, v any) error { return goccy.UnmarshalNoEscape(b, v) })),
 		inMemory("bytedance/sonic", structs[json.RawMessage](each, sonic.Unmarshal)),
 		inMemory("valyala/fastjson, no raw objects", fastjsonCase(each)),
 	}
 	return append(cases, jsonV2Cases(each)...)
+}
+
+// inBatches copies events into a batch of a thousand, which is used again.
+func inBatches() func(*event.Event) {
+	var b event.Batch
+	return func(e *event.Event) {
+		kept.Store(b.Add(e))
+		if len(b.Events()) == 1000 {
+			b.Reset()
+		}
+	}
 }
 
 // gzipCases decompress files, and decode them as well.
@@ -83,6 +95,7 @@ func gzipCases() []benchCase {
 		inMemory("compress/gzip alone", decompress(standard())),
 		inMemory("klauspost/compress alone", decompress(klauspost())),
 		inMemory("compress/gzip, cloudtell", readAll(plain(), nil, func(*event.Event) {})),
+		inMemory("compress/gzip, Reuse", readAll(plain(), reuse, func(*event.Event) {})),
 		inMemory("klauspost/compress, cloudtell", readAll(klauspost(), nil, func(*event.Event) {})),
 		inMemory("klauspost/compress, Reuse", readAll(klauspost(), reuse, func(*event.Event) {})),
 	}
