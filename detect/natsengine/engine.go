@@ -87,9 +87,9 @@ const headerError = "Cloudtell-Error"
 const metaPartitions = "cloudtell-partitions"
 
 // Open creates the streams and consumers that are not there yet. It is an error
-// if they are there with another number of partitions. The connection's
-// publishing methods must be JetStream's usual ones; a prefix or a domain is
-// fine.
+// if they are there with another number of partitions. The context bounds the
+// time it may take: what a server is asked just before it dies is never
+// answered.
 func Open(ctx context.Context, js jetstream.JetStream, c *Config) (*Engine, error) {
 	e := &Engine{js: js, c: c.withDefaults()}
 	if e.c.Partitions < 1 || e.c.Lease < 0 || e.c.Dedup < 0 || e.c.Retain < e.c.Dedup {

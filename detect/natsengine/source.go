@@ -58,6 +58,7 @@ type part struct {
 // the partitions named first, and a lease later for the others, so that workers
 // that start together share the work as their operator wants; with none named,
 // it applies for all at once. Whoever has a partition keeps it while alive.
+// The context bounds the time that setting up may take.
 func (e *Engine) Source(ctx context.Context, first ...int) (*Source, error) {
 	s := &Source{e: e, ready: make(chan chunk)}
 	var parts []*part

@@ -121,8 +121,9 @@ type run struct {
 	workers []*process
 }
 
-// limit is how long a cell may take.
-const limit = time.Minute
+// limit is how long a cell may take. Servers that share two cores with
+// everything else take long to elect a leader.
+const limit = 2 * time.Minute
 
 func (c cell) run(ctx context.Context) (o outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)

@@ -116,6 +116,9 @@ func (c *connection) jetStream(ctx context.Context, l *link) error {
 		return s, s.Close, nil
 	}
 	c.alerts = func(ctx context.Context) ([]string, error) {
+		// What a server is asked just before it dies is never answered.
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
 		stream, err := js.Stream(ctx, "cloudtell-findings")
 		if err != nil {
 			return nil, err
