@@ -124,7 +124,7 @@ func (p *Profile) Fold(e *event.Event) Outcome {
 }
 
 // FoldIn is Fold with a scratch that other profiles use, too: a view is valid
-// until the next of them folds an event.
+// until Fold or View of any of them.
 func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	p.scratch = scratch
 	scratch.folded = nil

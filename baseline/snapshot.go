@@ -55,9 +55,7 @@ func (e *SnapshotError) Unwrap() error { return e.Err }
 // the whole new one, which is on disk when Snapshot returns. The file is
 // readable by its owner only; a symbolic link stays one.
 func (m *Memory) Snapshot(path string) (err error) {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
+	path = linked(path)
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".new-*")
 	if err != nil {
@@ -81,6 +79,25 @@ func (m *Memory) Snapshot(path string) (err error) {
 		return fmt.Errorf("baseline: snapshot %s: %w", path, err)
 	}
 	return nil
+}
+
+// linked follows symbolic links, also to a file that is not there yet.
+func linked(path string) string {
+	for range 40 { // as many as Linux follows
+		target, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+			if err != nil {
+				break
+			}
+			target = filepath.Join(dir, target)
+		}
+		path = target
+	}
+	return path
 }
 
 // syncDir makes a rename last. Where folders cannot be synced, as on Windows,

@@ -277,3 +277,28 @@ func BenchmarkSnapshot(b *testing.B) {
 		}
 	})
 }
+
+// A symbolic link may be there before the file that it names.
+func TestSnapshotThroughALink(t *testing.T) {
+	dir := t.TempDir()
+	disk := filepath.Join(dir, "disk")
+	require.NoError(t, os.Mkdir(disk, 0o700))
+	require.NoError(t, os.Symlink("disk", filepath.Join(dir, "mounted")))
+	require.NoError(t, os.Symlink("later", filepath.Join(disk, "current")))
+	link := filepath.Join(dir, "link")
+	require.NoError(t, os.Symlink("mounted/current", link))
+	var m baseline.Memory
+	for n := range uint64(2) {
+		require.NoError(t, m.Save(t.Context(), []baseline.Record{{Key: "k", Version: n, Data: []byte("x")}}))
+		require.NoError(t, m.Snapshot(link))
+		info, err := os.Lstat(filepath.Join(disk, "later"))
+		require.NoError(t, err)
+		assert.True(t, info.Mode().IsRegular())
+		for _, name := range []string{link, filepath.Join(disk, "current")} {
+			info, err := os.Lstat(name)
+			require.NoError(t, err)
+			assert.Equal(t, os.ModeSymlink, info.Mode().Type())
+		}
+	}
+	require.NoError(t, new(baseline.Memory).Restore(link))
+}

@@ -159,5 +159,8 @@ func (p *Profile) Decide(u Unusual, verdict Verdict, at time.Time) error {
 	if p.cells.get(i) == nil {
 		p.cells.put(i, c)
 	}
+	if s := p.scratch; s != nil && i < len(s.notes) {
+		s.notes[i].answered = 0 // the answer may be another one now
+	}
 	return nil
 }

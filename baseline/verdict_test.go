@@ -39,6 +39,16 @@ func TestVerdicts(t *testing.T) {
 		assert.False(t, isNew(h, on(21, "10:05:00"), "b"))
 		assert.True(t, isNew(h, on(21, "10:06:00"), "c"), "but no other value")
 	})
+	t.Run("also for the event in view", func(t *testing.T) {
+		h := newHistory(t, f)
+		h.daily(1, 20, "a")
+		v := h.add(on(21, "10:00:00"), "b")
+		require.True(t, f.In(v).New)
+		h.decide(f, v, baseline.Benign)
+		assert.False(t, f.In(v).New)
+		h.decide(f, h.profile.View(newEvent(0, on(21, "10:00:00"), "c")), baseline.Benign)
+		assert.False(t, f.In(h.profile.View(newEvent(0, on(21, "10:00:00"), "c"))).New)
+	})
 	t.Run("benign outlives the time a value is remembered for", func(t *testing.T) {
 		h := newHistory(t, f)
 		h.daily(1, 20, "a")

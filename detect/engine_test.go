@@ -384,22 +384,29 @@ func TestPanickingDetector(t *testing.T) {
 	assert.Equal(t, int64(2), en.Stats().Evaluated)
 }
 
-// The error names the event also when the event's memory has another one in it.
-func TestPanicOutlivesTheEvent(t *testing.T) {
-	en := newEngine(t, newSet(t, detect.New(info("bad"), func(p *detect.Pass) { panic("oh dear") })), nil, nil)
+// Errors and explanations name their event also when its memory has another one
+// in it.
+func TestWhatOutlivesTheEvent(t *testing.T) {
+	bad := info("bad")
+	bad.Scope = detect.ByAccount
+	en := newEngine(t, newSet(t, detect.New(bad, func(p *detect.Pass) { panic("oh dear") })), nil, nil)
 	var batch event.Batch
-	add := func(id string) *event.Event {
+	add := func(id, account string) *event.Event {
 		e, err := event.Parse(fmt.Sprintf(`{"eventTime":"2026-01-05T10:00:00Z","eventSource":"sts.amazonaws.com","eventName":"GetCallerIdentity","eventID":%q,
-			"userIdentity":{"type":"Root","accountId":"111122223333","arn":"arn:aws:iam::111122223333:root"}}`, id))
+			"recipientAccountId":%q}`, id, account))
 		require.NoError(t, err)
 		return batch.Add(e)
 	}
-	_, err := en.Process(context.Background(), []*event.Event{add("first")})
+	e := add("first", "111122223333")
+	_, err := en.Process(context.Background(), []*event.Event{e})
+	all, _ := en.Explain(context.Background(), e)
 	batch.Reset()
-	add("other")
+	add("other", "444455556666")
 	var p *detect.PanicError
 	require.ErrorAs(t, err, &p)
 	assert.Equal(t, "first", p.EventID)
+	require.Len(t, all, 1)
+	assert.Equal(t, "111122223333", all[0].Key)
 }
 
 // A condition that panics is its rules' failure, and no other's.

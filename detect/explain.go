@@ -49,7 +49,7 @@ func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.
 	var all []Explanation
 	for i := range g.rules {
 		r := &g.rules[i]
-		x = Explanation{Rule: r.info.Name, Key: key, Looked: looks[i]}
+		x = Explanation{Rule: r.info.Name, Key: strings.Clone(key), Looked: looks[i]}
 		if looks[i] {
 			st.begin(r)
 			if st.meets(r) {

@@ -71,6 +71,11 @@ type ageing interface {
 	Age(baseline.Viewer) baseline.Age
 }
 
+func isAgeing(f baseline.Feature) bool {
+	_, ok := f.(ageing)
+	return ok
+}
+
 // NewSet checks the detectors and puts them together. It returns an error that
 // wraps [ErrDetector] unless every detector has a well-formed name of its own,
 // a doc, a technique, a severity, valid event patterns, non-negative durations
@@ -188,8 +193,8 @@ func check(i *Info) error {
 		return errors.New("the severity is silent or unknown")
 	case i.Quiet < 0 || i.Learn < 0 || i.LearnDays < 0 || i.LearnDays > 30:
 		return errors.New("a duration is negative, or LearnDays is over 30")
-	case i.Learn > 0 && len(i.Uses) == 0:
-		return errors.New("it learns, but uses no feature")
+	case i.Learn > 0 && !slices.ContainsFunc(i.Uses, isAgeing):
+		return errors.New("it learns, but uses no feature that tells its age")
 	case slices.Contains(i.Uses, nil):
 		return errors.New("a feature is nil")
 	}

@@ -48,6 +48,9 @@ func TestNewSetRefuses(t *testing.T) {
 		{"a negative learning period", with(func(i *detect.Info) { i.Learn = -1 }), detect.ErrDetector},
 		{"more learning days than are remembered", with(func(i *detect.Info) { i.LearnDays = 31 }), detect.ErrDetector},
 		{"learning without a feature", with(func(i *detect.Info) { i.Learn = 14 * day }), detect.ErrDetector},
+		{"learning without a feature that tells its age", with(func(i *detect.Info) {
+			i.Learn, i.Uses = 14*day, []baseline.Feature{ageless{agents}}
+		}), detect.ErrDetector},
 		{"a nil feature", with(func(i *detect.Info) { i.Uses = []baseline.Feature{nil} }), detect.ErrDetector},
 		{"a threshold of nothing", with(func(i *detect.Info) { i.Threshold = detect.Threshold{Value: 3, Min: 1, Max: 8} }), detect.ErrDetector},
 		{"a threshold above its range", with(func(i *detect.Info) { i.Threshold = detect.Threshold{Of: "things", Value: 9, Min: 1, Max: 8} }), detect.ErrDetector},
@@ -395,3 +398,6 @@ func TestScopes(t *testing.T) {
 		})
 	}
 }
+
+// ageless hides all of a feature but what the interface asks for.
+type ageless struct{ baseline.Feature }
