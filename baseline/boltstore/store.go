@@ -70,11 +70,14 @@ var _ baseline.Store = (*Store)(nil)
 // does not exist. It returns an error after a second if another process has
 // the file open, and one that wraps [baseline.ErrVersion] if the records were
 // stored with a schema that this code does not know.
+//
+// Where bbolt finds the file damaged, here or later, the error wraps
+// [baseline.ErrCorrupt].
 func Open(path string, o *Options) (*Store, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout, FreelistType: bolt.FreelistMapType})
+	db, err := open(path)
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("boltstore: open %s: another process has it open: %w", path, err)
 	}
@@ -82,7 +85,7 @@ func Open(path string, o *Options) (*Store, error) {
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
 	}
 	s := &Store{db: db, bucket: []byte(cmp.Or(o.Bucket, defaultBucket))}
-	if err := db.Update(s.prepare); err != nil {
+	if err := s.update(s.prepare); err != nil {
 		return nil, errors.Join(fmt.Errorf("boltstore: open %s: %w", path, err), db.Close())
 	}
 	return s, nil
@@ -107,6 +110,30 @@ func (s *Store) prepare(tx *bolt.Tx) error {
 	return err
 }
 
+// open, view and update are bbolt's, which panics when it comes to a page that it
+// has not written. A transaction is undone then; a file that was to be opened
+// stays locked until the process ends.
+func open(path string) (db *bolt.DB, err error) {
+	defer noticeDamage(&err)
+	return bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout, FreelistType: bolt.FreelistMapType})
+}
+
+func (s *Store) view(f func(*bolt.Tx) error) (err error) {
+	defer noticeDamage(&err)
+	return s.db.View(f)
+}
+
+func (s *Store) update(f func(*bolt.Tx) error) (err error) {
+	defer noticeDamage(&err)
+	return s.db.Update(f)
+}
+
+func noticeDamage(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("%w: %v", baseline.ErrCorrupt, v)
+	}
+}
+
 func (s *Store) records(tx *bolt.Tx) *bolt.Bucket {
 	return tx.Bucket(s.bucket).Bucket(recordsBucket)
 }
@@ -117,7 +144,7 @@ func (s *Store) Close() error { return s.db.Close() }
 // Load implements [baseline.Store].
 func (s *Store) Load(ctx context.Context, keys []string) ([]baseline.Record, error) {
 	records := make([]baseline.Record, len(keys))
-	err := s.db.View(func(tx *bolt.Tx) error {
+	err := s.view(func(tx *bolt.Tx) error {
 		bucket := s.records(tx)
 		for i, key := range keys {
 			if err := ctx.Err(); err != nil {
@@ -139,7 +166,7 @@ func (s *Store) Load(ctx context.Context, keys []string) ([]baseline.Record, err
 // stored in one transaction: after any other error, none is.
 func (s *Store) Save(ctx context.Context, records []baseline.Record) error {
 	var conflict baseline.ConflictError
-	err := s.db.Update(func(tx *bolt.Tx) error {
+	err := s.update(func(tx *bolt.Tx) error {
 		bucket := s.records(tx)
 		for _, r := range records {
 			if err := ctx.Err(); err != nil {
@@ -196,7 +223,7 @@ func (s *Store) All(ctx context.Context) iter.Seq2[baseline.Record, error] {
 // page reads records from a name on, and returns the name after them, nil if
 // there is none.
 func (s *Store) page(ctx context.Context, from []byte) (page []baseline.Record, after []byte, err error) {
-	err = s.db.View(func(tx *bolt.Tx) error {
+	err = s.view(func(tx *bolt.Tx) error {
 		c := s.records(tx).Cursor()
 		for name, value := c.Seek(from); name != nil; name, value = c.Next() {
 			if err := ctx.Err(); err != nil {

@@ -1,6 +1,7 @@
 package boltstore_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -184,4 +185,52 @@ func TestAll(t *testing.T) {
 	for _, err := range s.All(cancelled) {
 		require.ErrorIs(t, err, context.Canceled)
 	}
+}
+
+// A damaged page is an error, not the end of the process, and the store can be
+// closed.
+func TestDamagedPage(t *testing.T) {
+	ctx := t.Context()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "baselines.db")
+	store, err := boltstore.Open(path, nil)
+	require.NoError(t, err)
+	var keys []string
+	var records []baseline.Record
+	for i := range 20 {
+		keys = append(keys, fmt.Sprint("key ", i))
+		records = append(records, baseline.Record{Key: keys[i], Data: make([]byte, 1000)})
+	}
+	require.NoError(t, store.Save(ctx, records))
+	require.NoError(t, store.Close())
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	size := os.Getpagesize()
+	noticed := 0
+	for at := 2 * size; at < len(whole); at += size { // behind the two that begin the file
+		damaged := bytes.Clone(whole)
+		copy(damaged[at:], "nothing of")           // its number and its kind
+		path := filepath.Join(dir, fmt.Sprint(at)) // bbolt may not let go of a file
+		require.NoError(t, os.WriteFile(path, damaged, 0o600))
+		store, err := boltstore.Open(path, nil)
+		if err != nil {
+			require.ErrorIs(t, err, baseline.ErrCorrupt)
+			noticed++
+			continue
+		}
+		if _, err := store.Load(ctx, keys); err != nil {
+			require.ErrorIs(t, err, baseline.ErrCorrupt)
+			noticed++
+			for range 2 {
+				require.ErrorIs(t, store.Save(ctx, records), baseline.ErrCorrupt)
+			}
+			var last error
+			for _, err := range store.All(ctx) {
+				last = err
+			}
+			require.ErrorIs(t, last, baseline.ErrCorrupt)
+		}
+		require.NoError(t, store.Close())
+	}
+	assert.Greater(t, noticed, 3)
 }
