@@ -80,18 +80,20 @@ func realRecords(days int) iter.Seq[string] {
 func (in input) write(dir string) (size inputSize, err error) {
 	var file bytes.Buffer
 	written, n := 0, 0
+	var last time.Time // of the records so far
 	flush := func() error {
 		if file.Len() == 0 {
 			return nil
 		}
-		data, ending := file.Bytes(), ".json"
-		if in.gzip {
-			data, ending = compressed(data), ".json.gz"
-		}
 		written++
+		data, name := file.Bytes(), fmt.Sprintf("%07d.json", written)
+		if in.gzip { // as CloudTrail delivers it
+			data = compressed(data)
+			name = fmt.Sprintf("111122223333_CloudTrail_eu-west-1_%s_%016d.json.gz", last.UTC().Format("20060102T1504Z"), written)
+		}
 		n = 0
 		defer file.Reset()
-		return os.WriteFile(filepath.Join(dir, fmt.Sprintf("%07d%s", written, ending)), data, 0o600)
+		return os.WriteFile(filepath.Join(dir, name), data, 0o600)
 	}
 	records := plainRecords
 	if in.real {
@@ -100,6 +102,13 @@ func (in input) write(dir string) (size inputSize, err error) {
 	for record := range records(in.days) {
 		size.Records++
 		size.Bytes += int64(len(record))
+		if in.gzip {
+			at, err := eventTime(record)
+			if err != nil {
+				return size, err
+			}
+			last = later(last, at)
+		}
 		if in.perFile == 0 {
 			file.WriteString(record)
 			file.WriteByte('\n')
@@ -122,6 +131,20 @@ func (in input) write(dir string) (size inputSize, err error) {
 		file.WriteString("]}")
 	}
 	return size, flush()
+}
+
+// eventTime returns the time that a record has.
+func eventTime(record string) (time.Time, error) {
+	_, rest, _ := strings.Cut(record, `"eventTime":"`)
+	text, _, _ := strings.Cut(rest, `"`)
+	return time.Parse(time.RFC3339, text)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // compressed returns a file as AWS stores it.

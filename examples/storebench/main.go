@@ -3,8 +3,10 @@
 // Storebench compares the stores of baselines with each other:
 //
 //	go run . engine     # what durability costs an engine with all rules
+//	go run . queues     # the same through JetStream and Kafka, by examples/cluster
 //	go run . records    # many records in each store: size and latency
 //
+// Several may be asked for in one run.
 // It starts a Valkey or Redis and a PostgreSQL of its own, in a folder that it
 // removes; those that are not installed are left out.
 package main
@@ -19,6 +21,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -42,21 +45,33 @@ func main() {
 	flag.IntVar(&b.size, "size", 1600, "records: bytes of each")
 	flag.IntVar(&b.batches, "batches", 100, "records: how many batches are then loaded and saved, chosen at random")
 	flag.Parse()
-	run, ok := map[string]func(context.Context, []place) error{"engine": b.engine, "records": b.fill}[flag.Arg(0)]
-	if !ok || flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: storebench [flags] engine|records")
+	runs := map[string]func(context.Context, []place) error{"engine": b.engine, "queues": queues, "records": b.fill}
+	unknown := func(name string) bool { return runs[name] == nil }
+	if flag.NArg() == 0 || slices.ContainsFunc(flag.Args(), unknown) {
+		fmt.Fprintln(os.Stderr, "usage: storebench [flags] engine|queues|records …")
 		flag.PrintDefaults()
 		os.Exit(2)
 	}
 	places, stop, err := startAll()
-	if err == nil {
-		err = run(context.Background(), places)
+	for _, name := range flag.Args() {
+		if err == nil {
+			err = runs[name](context.Background(), places)
+		}
 	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "storebench:", err)
 		os.Exit(1)
 	}
+}
+
+// queues has examples/cluster measure, whose first line is an engine in process,
+// too.
+func queues(ctx context.Context, _ []place) error {
+	c := exec.CommandContext(ctx, "go", "run", "github.com/cloudtell/cloudtell/examples/cluster", "bench")
+	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+	fmt.Println()
+	return c.Run()
 }
 
 type bench struct{ days, scale, batch, rounds, records, size, batches int }
