@@ -66,6 +66,9 @@ condition: s`, records{agent(`a\\b`), agent(`c\\d`)}, records{agent(`a\b`), agen
 		{"* is any text that is there", `
 s: {errorCode|contains: '*'}
 condition: s`, records{{Call: "x:Y", Error: "AccessDenied"}}, records{{Call: "x:Y"}}},
+		{"* is any element of a list that is there", `
+s: {requestParameters.n|contains: '*'}
+condition: s`, records{n([]any{"a"}), n([]any{nil, 7}), n("a")}, records{n([]any{}), n([]any{nil}), n(nil), {Call: "x:Y"}}},
 		{"a number", `
 s: {requestParameters.n: 3389}
 condition: s`, records{n(3389), n(3389.0), n("3389")}, records{n(338), n("3389x"), n(nil)}},
@@ -258,6 +261,22 @@ s:
       userAgent|contains: cli
     - eventName: DeleteUser
 condition: s`, records{{Call: "iam:CreateUser"}, {Call: "iam:DeleteUser", Agent: "x"}}, records{{Call: "iam:CreateUser", Agent: "x"}}},
+		{"a filter by any of several fields", `
+s: {userIdentity.type: IAMUser}
+filter_routine:
+    - eventName: ListUsers
+    - sourceIPAddress: AWS Internal
+    - userAgent|contains: 'tool/${version}'
+condition: s and not 1 of filter_*`, records{createKey}, records{{Call: "iam:ListUsers"}, {Call: "iam:CreateUser", From: "AWS Internal"}, agent("a tool/${version} b")}},
+		{"all of a service but what only reads", `
+s: {eventSource: iam.amazonaws.com}
+filter: {eventName|startswith: [Get, List]}
+condition: s and not filter`, records{createKey}, records{{Call: "iam:GetUser"}, {Call: "iam:ListUsers"}, {Call: "sts:AssumeRole"}}},
+		{"a field that is absent or has a value", `
+s: {eventName: CreateAccessKey}
+state_none: {errorCode: null}
+state_done: {errorCode: Success}
+condition: s and 1 of state_*`, records{createKey, {Call: "iam:CreateAccessKey", Error: "Success"}}, records{{Call: "iam:CreateAccessKey", Error: "AccessDenied"}, {Call: "iam:CreateUser"}}},
 		{"keywords", `
 keywords: [evil.example, 'qq*zz']
 condition: keywords`, records{agent("EVIL.example"), request(object{"n": "--qq--zz--"})}, records{request(object{"n": "evil_example"})}},
