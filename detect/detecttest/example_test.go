@@ -2,6 +2,7 @@ package detecttest_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloudtell/cloudtell/detect"
@@ -60,9 +61,9 @@ func ExampleTestDetector() {
 
 	info := detectors[0].Info()
 	info.Quiet = time.Minute
-	seen := 0
+	var seen atomic.Int64
 	counting := detect.New(info, func(p *detect.Pass) {
-		if seen++; seen%2 == 0 {
+		if seen.Add(1)%2 == 0 {
 			p.Report(p.Event.Operation, "every second call")
 		}
 	})
