@@ -102,7 +102,7 @@ func (w Window) knows(hash uint64) bool {
 	if w.cell == nil {
 		return false
 	}
-	i, found := find(w.cell.hashes, hash)
+	i, found := slices.BinarySearch(w.cell.hashes, hash)
 	return found && w.in[i/64]>>(i%64)&1 != 0
 }
 
@@ -188,7 +188,7 @@ func (c *distinctCell) take(n *note, s *Scratch, e *event.Event) {
 
 func (c *distinctCell) fold(v value, id eventID, t time.Time) {
 	h, millis := v.hash, t.UnixMilli()
-	i, found := find(c.hashes, h)
+	i, found := slices.BinarySearch(c.hashes, h)
 	if !found {
 		if len(c.hashes) >= c.cap {
 			oldest := c.oldest()
@@ -196,7 +196,7 @@ func (c *distinctCell) fold(v value, id eventID, t time.Time) {
 				return
 			}
 			c.remove(oldest)
-			i, _ = find(c.hashes, h)
+			i, _ = slices.BinarySearch(c.hashes, h)
 		}
 		c.hashes = slices.Insert(c.hashes, i, h)
 		c.traces = slices.Insert(c.traces, i, trace{})
@@ -235,19 +235,6 @@ func (c *distinctCell) forget(before time.Time) {
 			c.remove(i)
 		}
 	}
-}
-
-// find returns the place of a hash among ascending ones, or where it would be.
-func find(hashes []uint64, h uint64) (i int, found bool) {
-	low, high := 0, len(hashes)
-	for low < high {
-		if middle := int(uint(low+high) / 2); hashes[middle] < h {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	return low, low < len(hashes) && hashes[low] == h
 }
 
 func (c *distinctCell) answer(v *View) Window {
