@@ -172,6 +172,7 @@ type View struct {
 // noted returns the note of the feature that is answering.
 func (v *View) noted(make noter) *note {
 	n := &v.scratch.notes[v.slot]
+	v.scratch.hold(v.slot)
 	if n.serial != v.serial {
 		n.serial = v.serial
 		make(v.Event, n, v.scratch)

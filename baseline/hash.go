@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"strings"
 
 	"github.com/cloudtell/cloudtell/baseline/internal/wire"
 )
@@ -98,30 +99,29 @@ func parseUUID(s string) (u [16]byte, ok bool) {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return u, false
 	}
-	n := 0
-	for i := 0; i < len(s); i += 2 {
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			i++
-		}
-		hi, lo := hexDigit(s[i]), hexDigit(s[i+1])
-		if hi > 15 || lo > 15 {
-			return u, false
-		}
-		u[n] = hi<<4 | lo
-		n++
+	bad := byte(0)
+	for i, at := range uuidDigits {
+		high, low := hexDigits[s[at]], hexDigits[s[at+1]]
+		bad |= high | low
+		u[i] = high<<4 | low
 	}
-	return u, u != [16]byte{}
+	return u, bad < 16 && u != [16]byte{}
 }
 
-func hexDigit(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
+// uuidDigits is where a UUID's bytes are in its text.
+var uuidDigits = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
+// hexDigits has the values of lower-case hexadecimal digits, and 255 for other
+// bytes.
+var hexDigits = func() (digits [256]byte) {
+	for c := range digits {
+		digits[c] = 255
+		if i := strings.IndexByte("0123456789abcdef", byte(c)); i >= 0 {
+			digits[c] = byte(i)
+		}
 	}
-	return 255
-}
+	return digits
+}()
 
 func readEventID(r *wire.Reader) (x eventID) {
 	x.length = uint8(copy(x.bytes[:], r.Bytes(len(x.bytes))))

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"hash/maphash"
+	"math/bits"
 
 	"github.com/cloudtell/cloudtell/event"
 )
@@ -36,6 +37,7 @@ type Scratch struct {
 	profile *Profile     // that has folded an event last
 	folded  *event.Event // by it
 	notes   []note       // by slot
+	held    []uint64     // bit i: note i may hold on to an event, or a cell
 	texts   []string
 	id      eventID // of the event folded
 }
@@ -48,10 +50,13 @@ func NewScratch() *Scratch {
 // Clear lets go of the event and of what was answered about it.
 func (s *Scratch) Clear() {
 	s.view, s.profile, s.folded = View{}, nil, nil
-	for i := range s.notes {
-		n := &s.notes[i]
-		clear(n.values[:cap(n.values)])
-		n.novelty, n.window = Novelty{}, Window{}
+	for i, word := range s.held {
+		for ; word != 0; word &= word - 1 {
+			n := &s.notes[64*i+bits.TrailingZeros64(word)]
+			clear(n.values[:cap(n.values)])
+			n.novelty, n.window = Novelty{}, Window{}
+		}
+		s.held[i] = 0
 	}
 	clear(s.texts[:cap(s.texts)])
 }
@@ -61,8 +66,12 @@ func (s *Scratch) begin(slots int) {
 	s.serial++
 	if len(s.notes) < slots {
 		s.notes = append(s.notes, make([]note, slots-len(s.notes))...)
+		s.held = append(s.held, make([]uint64, (slots+63)/64-len(s.held))...)
 	}
 }
+
+// hold says that a slot's note may hold on to an event, or a cell.
+func (s *Scratch) hold(slot int) { s.held[slot/64] |= 1 << (slot % 64) }
 
 // A hashCache knows the hashes of the short values that came last: most events
 // carry what was there a moment ago. The zero value knows none.

@@ -32,6 +32,7 @@ type Profile struct {
 	events  int64
 	days    trace // days with events
 	recent  []recentID
+	filter  *idFilter // of recent, or nil
 	cells   cells
 	joined  []joining // by slot; nil if no feature has
 	scratch *Scratch
@@ -129,11 +130,10 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	p.scratch = scratch
 	scratch.folded = nil
 	scratch.id = newEventID(e.ID)
-	id, millis := scratch.id.hashOf(e.ID), e.Time.UnixMilli()
-	for i := range p.recent {
-		if p.recent[i].hash == id {
-			return Duplicate
-		}
+	millis := e.Time.UnixMilli()
+	id := recentID{scratch.id.hashOf(e.ID), millis}
+	if p.isRecent(id.hash) {
+		return Duplicate
 	}
 	if p.events > 0 && millis < p.clock-p.layout.lateness.Milliseconds() {
 		return Late
@@ -143,7 +143,7 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	}
 	p.clock, p.first = max(p.clock, millis), min(p.first, millis)
 	p.days.add(int64(dayOf(e.Time)))
-	p.remember(recentID{id, millis})
+	p.remember(id)
 	for i := range p.joined {
 		if j := &p.joined[i]; j.joined {
 			j.first = min(j.first, millis)
@@ -161,11 +161,17 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 			if !note(e, n, scratch) {
 				continue
 			}
+			scratch.hold(i)
 		}
-		if c, ok := p.open(i).(taker); ok {
+		switch c := p.open(i).(type) {
+		case *firstSeenCell: // as any taker, but faster told
 			c.take(n, scratch, e)
-		} else {
-			p.open(i).Fold(e, now)
+		case *distinctCell:
+			c.take(n, scratch, e)
+		case taker:
+			c.take(n, scratch, e)
+		default:
+			c.Fold(e, now)
 		}
 	}
 	return Evaluated
@@ -178,13 +184,58 @@ func (p *Profile) remember(r recentID) {
 	}
 	if len(p.recent) == maxRecent {
 		p.recent = slices.Delete(p.recent, 0, maxRecent/8)
+		p.filterRecent()
 	}
 	i := len(p.recent)
 	for i > 0 && (p.recent[i-1].millis > r.millis || p.recent[i-1].millis == r.millis && p.recent[i-1].hash > r.hash) {
 		i--
 	}
 	p.recent = slices.Insert(p.recent, i, r)
+	switch {
+	case p.filter != nil:
+		p.filter.add(r.hash)
+	case len(p.recent) > fewRecent:
+		p.filterRecent()
+	}
 }
+
+func (p *Profile) isRecent(hash uint64) bool {
+	if p.filter != nil && !p.filter.mayHave(hash) {
+		return false
+	}
+	for i := range p.recent {
+		if p.recent[i].hash == hash {
+			return true
+		}
+	}
+	return false
+}
+
+// filterRecent makes the filter anew, if there are so many ids that it pays.
+func (p *Profile) filterRecent() {
+	if len(p.recent) <= fewRecent {
+		p.filter = nil
+		return
+	}
+	if p.filter == nil {
+		p.filter = new(idFilter)
+	}
+	*p.filter = idFilter{}
+	for i := range p.recent {
+		p.filter.add(p.recent[i].hash)
+	}
+}
+
+// fewRecent ids are looked through as fast as a filter tells of one that it is
+// not among them.
+const fewRecent = 32
+
+// An idFilter tells of most ids that they are not among those added.
+type idFilter [4 * maxRecent / 64]uint64
+
+func (f *idFilter) add(hash uint64) { f[hash/64%uint64(len(f))] |= 1 << (hash % 64) }
+
+func (f *idFilter) mayHave(hash uint64) bool { return f[hash/64%uint64(len(f))]>>(hash%64)&1 != 0 }
 
 // forget drops the ids of events so old that a duplicate would be late.
 func (p *Profile) forget() {
@@ -193,7 +244,25 @@ func (p *Profile) forget() {
 	for i < len(p.recent) && p.recent[i].millis < oldest {
 		i++
 	}
-	p.recent = slices.Delete(p.recent, 0, i)
+	if i > 0 {
+		p.recent = slices.Delete(p.recent, 0, i)
+		p.filterRecent()
+	}
+}
+
+// Remembers reports whether the profile knows by their ids all events of a time
+// that it has folded. If so, one that it evaluates is none that it has seen
+// before; if not, that is less certain.
+func (p *Profile) Remembers(t time.Time) bool {
+	millis := t.UnixMilli()
+	if millis < p.clock-p.layout.lateness.Milliseconds() {
+		return false
+	}
+	// Ids of events that are not late are forgotten only for want of room, and
+	// then so many later ones are kept.
+	const kept = maxRecent - maxRecent/8
+	n := len(p.recent)
+	return n < kept || p.recent[n-kept].millis < millis
 }
 
 // View returns the profile's view of an event that it has just folded, valid
@@ -402,6 +471,7 @@ func (p *Profile) decode(r *wire.Reader) error {
 		p.recent[i] = recentID{hash, millis}
 		before = millis
 	}
+	p.filterRecent()
 	if p.events > 0 {
 		p.joined = make([]joining, len(p.layout.features))
 		for i := range p.joined {

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -560,4 +561,38 @@ func TestFoldIn(t *testing.T) {
 			scratch.Clear()
 		}
 	}
+}
+
+// What a profile says it remembers, it does: whenever it takes an event for new
+// that it has folded before, it did not claim to remember its time.
+func TestRemembers(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	forgotten, trusted := 0, 0
+	for range 20 {
+		h := newHistory(t, baseline.FirstSeen("agent", agent, nil))
+		start, seen := on(1, "12:00:00"), []time.Time{}
+		for id := 1; id <= 3000; id++ {
+			// Bursts and pauses, out of order by up to a quarter of an hour.
+			start = start.Add(time.Duration(random.IntN(1+random.IntN(2000))) * time.Millisecond)
+			at := start.Add(-time.Duration(random.Int64N(int64(1 + random.Int64N(int64(baseline.Lateness))))))
+			h.profile.Fold(newEvent(id, at, "a"))
+			seen = append(seen, at)
+			if random.IntN(500) == 0 {
+				h.reload()
+			}
+			again := random.IntN(len(seen))
+			claimed := h.profile.Remembers(seen[again])
+			switch h.profile.Fold(newEvent(again+1, seen[again], "a")) {
+			case baseline.Evaluated:
+				forgotten++
+				require.False(t, claimed, "event %d of %s", again+1, seen[again])
+			case baseline.Duplicate:
+				if claimed {
+					trusted++
+				}
+			}
+		}
+	}
+	assert.Positive(t, forgotten)
+	assert.Greater(t, trusted, 1000)
 }

@@ -36,6 +36,7 @@ func (g *group) bits(conditions []*Condition) (mask uint64, err error) {
 		if i < 0 {
 			i = len(g.conditions)
 			g.conditions = append(g.conditions, c)
+			g.tests = append(g.tests, test{c.Is, !c.Guard})
 		}
 		if i == maxConditions {
 			return 0, fmt.Errorf("%w: scope %q has over %d different conditions", ErrDetector, g.scope.Name, maxConditions)
@@ -45,10 +46,16 @@ func (g *group) bits(conditions []*Condition) (mask uint64, err error) {
 	return mask, nil
 }
 
+// A test is what each event costs of a condition.
+type test struct {
+	is   func(*event.Event) bool
+	pass bool // the answer that lets an event pass
+}
+
 // hold returns the bits of the conditions that let an event pass. One that panics
 // does not.
 func (st *step) hold(g *group, e *event.Event) (mask uint64) {
-	for i := 0; i < len(g.conditions); {
+	for i := 0; i < len(g.tests); {
 		i = st.holdFrom(i, g, e, &mask)
 	}
 	return mask
@@ -59,12 +66,12 @@ func (st *step) hold(g *group, e *event.Event) (mask uint64) {
 func (st *step) holdFrom(i int, g *group, e *event.Event, mask *uint64) (next int) {
 	defer func() {
 		if v := recover(); v != nil {
-			st.panicked(&g.rules[slices.IndexFunc(g.rules, func(r rule) bool { return r.needs>>i&1 != 0 })], v)
+			st.panicked(&g.rules[slices.IndexFunc(g.gates, func(r gate) bool { return r.needs>>i&1 != 0 })], v)
 			next = i + 1
 		}
 	}()
-	for ; i < len(g.conditions); i++ {
-		if c := g.conditions[i]; c.Is(e) != c.Guard {
+	for ; i < len(g.tests); i++ {
+		if t := &g.tests[i]; t.is(e) == t.pass {
 			*mask |= 1 << i
 		}
 	}

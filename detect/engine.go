@@ -146,7 +146,11 @@ func (en *Engine) batch(ctx context.Context, events []*event.Event, detecting bo
 	en.mu.Lock()
 	defer en.mu.Unlock()
 	en.route(events)
-	en.each(func(s *shard) { s.process(ctx, detecting) })
+	if len(en.shards) == 1 { // as each, which costs an allocation
+		en.shards[0].process(ctx, detecting)
+	} else {
+		en.each(func(s *shard) { s.process(ctx, detecting) })
+	}
 
 	var findings []Finding
 	var errs []error
@@ -198,17 +202,18 @@ func (en *Engine) route(events []*event.Event) {
 	en.marks = slices.Grow(en.marks[:0], len(events))[:len(events)]
 	clear(en.marks)
 	for i, e := range events {
+		id := uint64(0) // 0: not worked out yet
 		for gi, g := range en.set.groups {
 			key := g.scope.Key(e)
 			if key == "" {
 				continue
 			}
+			if id == 0 {
+				id = maphash.String(en.seed, e.ID)
+			}
 			h := maphash.String(en.seed, key)
 			s := en.shards[h%uint64(len(en.shards))]
-			s.tasks = append(s.tasks, task{
-				e: e, event: i, group: gi, key: key,
-				id: maphash.String(en.seed, e.ID) ^ h ^ uint64(gi)<<56,
-			})
+			s.tasks = append(s.tasks, task{e: e, event: i, group: gi, key: key, id: id ^ h ^ uint64(gi)<<56})
 		}
 	}
 }
@@ -330,15 +335,15 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 			t.mark = rejected
 			continue
 		}
-		if s.seen.has(t.id) {
+		if !entry.profile.Remembers(t.e.Time) && s.seen.has(t.id) {
 			t.mark = duplicate
 			continue
 		}
-		var outcome baseline.Outcome
+		g, outcome := s.engine.set.groups[t.group], baseline.Evaluated
 		if detecting {
-			outcome = s.step.detect(s.engine.set.groups[t.group], t.key, entry.profile, t.e)
+			outcome = s.step.detect(g, t.key, entry.profile, t.e)
 		} else {
-			_, outcome = s.step.fold(entry.profile, t.e)
+			outcome = s.step.fold(g, entry.profile, t.e)
 		}
 		switch outcome {
 		case baseline.Evaluated:

@@ -16,7 +16,8 @@ type Pass struct {
 	baseline.View
 
 	key      string
-	episodes *episodes
+	profile  *baseline.Profile
+	group    *group
 	rule     *rule
 	emit     func(Finding)
 	suppress []Suppression
@@ -64,7 +65,7 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 		}
 	}
 	e := p.Event
-	overflow, ep, revision := p.episodes.report(p.rule.hash, subject, e.Time, p.rule.quiet)
+	overflow, ep, revision := p.episodes().report(p.rule.hash, subject, e.Time, p.rule.quiet)
 	if overflow {
 		subject = manySubjects
 	}
@@ -132,6 +133,9 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 	}
 	p.emit(f)
 }
+
+// episodes returns what is remembered of the findings about the key.
+func (p *Pass) episodes() *episodes { return p.profile.Cell(p.group.episodes).(*episodes) }
 
 // passed returns a rule's conditions, which the event meets, and its checks.
 func (r *rule) passed(checks []Check) []Check {

@@ -54,6 +54,15 @@ type group struct {
 	index    *event.Index
 
 	conditions []*Condition // of the rules, each once
+	tests      []test       // of the conditions
+	gates      []gate       // of the rules
+}
+
+// A gate is what keeps most rules from being run. Gates lie together, because
+// those of all rules are looked at for each event.
+type gate struct {
+	needs  uint64        // bits of conditions
+	silent time.Duration // for so long it has nothing to say
 }
 
 type rule struct {
@@ -63,7 +72,6 @@ type rule struct {
 	quiet     time.Duration
 	learnDays int
 	ages      []ageing
-	needs     uint64 // bits of conditions
 }
 
 // ageing is what [baseline.Of] answers whatever its type.
@@ -156,7 +164,12 @@ func (g *group) compile(lateness time.Duration) error {
 		if err != nil {
 			return fmt.Errorf("%q: %w", g.rules[i].info.Name, err)
 		}
-		g.rules[i].needs = needs
+		info := &g.rules[i].info
+		gate := gate{needs: needs}
+		if info.Cold == Silent {
+			gate.silent = info.Learn
+		}
+		g.gates = append(g.gates, gate)
 		for _, f := range g.rules[i].info.Uses {
 			if !slices.Contains(features, f) {
 				features = append(features, f)
@@ -301,20 +314,23 @@ type step struct {
 	scratch *baseline.Scratch
 }
 
-// fold folds an event, and returns it as the rules are to see it.
-func (st *step) fold(p *baseline.Profile, e *event.Event) (*event.Event, baseline.Outcome) {
-	e = st.memo.Hold(e)
-	return e, p.FoldIn(st.scratch, e)
+// fold folds an event without running any rules.
+func (st *step) fold(g *group, p *baseline.Profile, e *event.Event) baseline.Outcome {
+	if g.layout.Concerns(e) {
+		e = st.memo.Hold(e)
+	}
+	return p.FoldIn(st.scratch, e)
 }
 
 // detect folds an event and runs the rules that want it.
 func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event) baseline.Outcome {
-	e, outcome := st.fold(p, e)
-	if outcome != baseline.Evaluated {
-		return outcome
-	}
 	rules := g.index.Lookup(e)
 	if len(rules) == 0 {
+		return st.fold(g, p, e)
+	}
+	e = st.memo.Hold(e)
+	outcome := p.FoldIn(st.scratch, e)
+	if outcome != baseline.Evaluated {
 		return outcome
 	}
 	st.open(g, key, p, e)
@@ -322,8 +338,8 @@ func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event
 	for _, i := range rules {
 		// No feature knows the key for longer than the profile does: a rule that
 		// is silent while it learns has nothing to say yet.
-		if r := &g.rules[i]; r.needs&^met == 0 && (known >= r.info.Learn || r.info.Cold != Silent) {
-			st.run(r)
+		if gate := &g.gates[i]; gate.needs&^met == 0 && known >= gate.silent {
+			st.run(&g.rules[i])
 		}
 	}
 	return outcome
@@ -334,7 +350,8 @@ func (st *step) open(g *group, key string, p *baseline.Profile, e *event.Event) 
 	st.pass = Pass{
 		View:     *p.View(e),
 		key:      key,
-		episodes: p.Cell(g.episodes).(*episodes),
+		profile:  p,
+		group:    g,
 		emit:     st.emit,
 		suppress: st.set.suppressions,
 		checks:   st.pass.checks,

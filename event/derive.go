@@ -64,6 +64,9 @@ func (m *Memo) Hold(e *Event) *Event {
 
 // Drop lets go of the event.
 func (m *Memo) Drop() {
+	if m.source == nil {
+		return
+	}
 	m.source, m.event = nil, Event{}
 	clear(m.texts)
 }
