@@ -31,13 +31,23 @@ const Day = 24 * time.Hour
 //     as it was, or restores a cell that keeps this contract; it never panics
 //     and never allocates more than MaxBytes would need.
 //
-// baselinetest.TestFeature checks every line.
+// baselinetest.TestFeature checks every line, and that of [ValueFolder].
 type Cell interface {
 	// Fold takes the event into memory. now is the latest event time folded
 	// for the key, this event included.
 	Fold(e *event.Event, now time.Time)
 	encoding.BinaryAppender
 	encoding.BinaryUnmarshaler
+}
+
+// A ValueFolder is a cell of a feature with [Of.WhereValue], which is then given
+// the event's value and its [Hash] in place of the event alone. Most values come
+// again and again, and their hashes are known.
+//
+//  7. FoldValue does what Fold does for an event with that value.
+type ValueFolder interface {
+	Cell
+	FoldValue(value string, hash uint64, e *event.Event, now time.Time)
 }
 
 // A Feature is a declared memory about one key: it makes cells, and its ID
@@ -108,6 +118,15 @@ func (f *Of[A]) Where(concerns func(*event.Event) bool) *Of[A] {
 		}
 		return f.note == nil || f.note(e, n, s)
 	}
+	return &g
+}
+
+// WhereValue is Where for cells that take one value of an event: it restricts
+// the feature to events that have one, "" being none.
+func (f *Of[A]) WhereValue(value func(*event.Event) string) *Of[A] {
+	g := *f
+	g.serial = nextSerial()
+	g.note = values{one: value}.note
 	return &g
 }
 

@@ -170,6 +170,14 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 			c.take(n, scratch, e)
 		case taker:
 			c.take(n, scratch, e)
+		case ValueFolder:
+			if len(n.values) == 0 { // a feature without WhereValue
+				c.Fold(e, now)
+				continue
+			}
+			for _, v := range n.values {
+				c.FoldValue(v.text, v.hash, e, now)
+			}
 		default:
 			c.Fold(e, now)
 		}

@@ -523,6 +523,42 @@ func TestWhere(t *testing.T) {
 	assert.Less(t, size(some), size(known), "no cell")
 }
 
+// A letters cell counts the letters of the values that it is given, and what it is
+// given besides.
+type letters struct{ of, other uint32 }
+
+func (c *letters) Fold(*event.Event, time.Time) { c.other++ }
+
+func (c *letters) FoldValue(value string, hash uint64, _ *event.Event, _ time.Time) {
+	if hash == baseline.Hash(value) {
+		c.of += uint32(len(value))
+	}
+}
+
+func (c *letters) AppendBinary(b []byte) ([]byte, error) {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, c.of), c.other), nil
+}
+
+func (c *letters) UnmarshalBinary(b []byte) error {
+	c.of, c.other = binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
+	return nil
+}
+
+// WhereValue gives cells the value and its hash, and shows them no event without
+// one; a feature without WhereValue gives them all events.
+func TestWhereValue(t *testing.T) {
+	counts := func(c *letters, _ *baseline.View) letters { return *c }
+	all := baseline.Custom("all", 8, func() *letters { return &letters{} }, counts)
+	valued := baseline.Custom("valued", 8, func() *letters { return &letters{} }, counts).WhereValue(agent)
+	h := newHistory(t, all, valued)
+	for _, value := range []string{"a", "", "bcd", "a"} {
+		h.add(on(1, "10:00:00"), value)
+	}
+	view := h.add(on(1, "10:00:00"), "")
+	assert.Equal(t, letters{other: 5}, all.In(view))
+	assert.Equal(t, letters{of: 5}, valued.In(view))
+}
+
 // What Where keeps out is not unusual to the feature, like what On does.
 func TestWhereAndUnusual(t *testing.T) {
 	f := baseline.FirstSeen("agent", agent, nil).Where(func(e *event.Event) bool { return e.UserAgent != "b" })

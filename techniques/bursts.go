@@ -42,7 +42,7 @@ func bursts(name string, value func(*event.Event) string, atLeast int, window ti
 			}
 		},
 		func(c *burstCell, v *baseline.View) burstHabit { return c.answer(v.Event.Time) },
-	).Where(func(e *event.Event) bool { return value(e) != "" })
+	).WhereValue(value)
 }
 
 // A burstHabit says how many values came together with an event, and how usual
@@ -77,11 +77,13 @@ type burstCell struct {
 	days   uint64   // bit i: a burst on day last-i
 }
 
-func (c *burstCell) Fold(e *event.Event, _ time.Time) {
-	v := c.value(e)
-	if v == "" {
-		return
+func (c *burstCell) Fold(e *event.Event, now time.Time) {
+	if v := c.value(e); v != "" {
+		c.FoldValue(v, baseline.Hash(v), e, now)
 	}
+}
+
+func (c *burstCell) FoldValue(_ string, h uint64, e *event.Event, _ time.Time) {
 	n := e.Time.Unix() / c.slice
 	if shift := n - c.newest; shift > 0 {
 		keep := max(0, c.kept-int(min(shift, int64(c.kept)))) * c.words
@@ -93,7 +95,7 @@ func (c *burstCell) Fold(e *event.Event, _ time.Time) {
 	if s == nil {
 		return // later than baseline.Lateness: its slice is closed
 	}
-	h := baseline.Hash(v) % uint64(64*c.words)
+	h %= uint64(64 * c.words)
 	if s[h/64]>>(h%64)&1 != 0 {
 		return
 	}

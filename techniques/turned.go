@@ -18,12 +18,18 @@ import (
 // other within about an hour: the order in which a [baseline.Window] does not
 // tell. cap values of either kind are remembered, the most recent ones.
 func turned(name string, value func(*event.Event) string, cap int) *baseline.Of[turn] {
+	told := func(e *event.Event) string {
+		if !e.Denied() && !e.Succeeded() {
+			return ""
+		}
+		return value(e)
+	}
 	return baseline.Custom(
 		fmt.Sprintf("turned/2 %s cap=%d", name, cap),
 		1+2*cap*outcomeBytes,
-		func() *turnedCell { return &turnedCell{value: value, cap: cap} },
+		func() *turnedCell { return &turnedCell{value: told, cap: cap} },
 		func(c *turnedCell, v *baseline.View) turn { return turn{cell: c, at: turnGranule(v.Event.Time)} },
-	).Where(func(e *event.Event) bool { return value(e) != "" && (e.Denied() || e.Succeeded()) })
+	).WhereValue(told)
 }
 
 // A turn says what turned from refused to allowed around an event.
@@ -82,15 +88,16 @@ func (o *outcomeTimes) first(low int64) (granule int64, ok bool) {
 	return o.last - int64(63-bits.LeadingZeros64(b)), true
 }
 
-func (c *turnedCell) Fold(e *event.Event, _ time.Time) {
-	v := c.value(e)
-	if v == "" {
-		return
+func (c *turnedCell) Fold(e *event.Event, now time.Time) {
+	if v := c.value(e); v != "" {
+		c.FoldValue(v, baseline.Hash(v), e, now)
 	}
-	switch h, g := baseline.Hash(v), turnGranule(e.Time); {
-	case e.Denied():
+}
+
+func (c *turnedCell) FoldValue(_ string, h uint64, e *event.Event, _ time.Time) {
+	if g := turnGranule(e.Time); e.Denied() {
 		c.refused = addOutcome(c.refused, c.cap, h, g)
-	case e.Succeeded():
+	} else {
 		c.allowed = addOutcome(c.allowed, c.cap, h, g)
 	}
 }

@@ -25,6 +25,7 @@ var cellLines = []line[*trial]{
 	{4, "Equal histories encode to equal bytes", cellEqual},
 	{5, "UnmarshalBinary of those bytes restores a cell that answers and evolves as the original would have", cellRestores},
 	{6, "UnmarshalBinary of any other bytes returns an error and leaves the cell as it was, or restores a cell that keeps this contract; it never panics and never allocates more than MaxBytes would need", cellRefuses},
+	{7, "FoldValue does what Fold does for an event with that value", cellFoldsValues},
 }
 
 // TestFeature holds a feature's cells to the contract of [baseline.Cell], on
@@ -317,6 +318,24 @@ func cellRefuses(tr *trial) error {
 		}
 	}
 	return tr.allocates(good)
+}
+
+// A profile gives values to cells that take them.
+func cellFoldsValues(tr *trial) error {
+	if _, ok := tr.feature.NewCell().(baseline.ValueFolder); !ok {
+		return nil
+	}
+	layout, err := baseline.NewLayout(0, tr.feature)
+	if err != nil {
+		return err
+	}
+	profile, h := layout.NewProfile(), history{cell: tr.feature.NewCell()}
+	for _, e := range tr.given {
+		if profile.Fold(e) == baseline.Evaluated {
+			h.fold(e)
+		}
+	}
+	return tr.same(profile.Cell(tr.feature), h.cell)
 }
 
 // damaged returns bytes that no cell has written, or hardly ever.

@@ -79,6 +79,7 @@ func TestBuiltInFeatures(t *testing.T) {
 // hooks make mistakes.
 type counter struct {
 	n      uint64
+	twice  bool // counts a value twice
 	fold   func(c *counter, e *event.Event, now time.Time)
 	encode func(c *counter, b []byte) ([]byte, error)
 	decode func(c *counter, b []byte) error
@@ -90,6 +91,13 @@ func (c *counter) Fold(e *event.Event, now time.Time) {
 		return
 	}
 	c.n++
+}
+
+func (c *counter) FoldValue(_ string, _ uint64, e *event.Event, now time.Time) {
+	c.Fold(e, now)
+	if c.twice {
+		c.Fold(e, now)
+	}
 }
 
 func (c *counter) AppendBinary(b []byte) ([]byte, error) {
@@ -111,7 +119,7 @@ func (c *counter) UnmarshalBinary(b []byte) error {
 }
 
 func feature(newCell func() *counter) baseline.Feature {
-	return baseline.Custom("counter", 8, newCell, func(c *counter, _ *baseline.View) uint64 { return c.n })
+	return baseline.Custom("counter", 8, newCell, func(c *counter, _ *baseline.View) uint64 { return c.n }).WhereValue(key)
 }
 
 func TestACorrectCellPasses(t *testing.T) {
@@ -257,6 +265,7 @@ func TestPlantedCellMistakes(t *testing.T) {
 			}
 			return c
 		}},
+		{"takes a value for two events", 7, func() *counter { return &counter{twice: true} }},
 	}
 	covered := make(map[int]bool)
 	for _, tt := range tests {
