@@ -122,10 +122,6 @@ func (l *Layout) find(id featureID) int {
 // Features returns the layout's features. The caller must not modify the slice.
 func (l *Layout) Features() []Feature { return l.features }
 
-// Concerns reports whether an event is one that a feature is about. Of others, a
-// profile keeps only that they were.
-func (l *Layout) Concerns(e *event.Event) bool { return len(l.index.Lookup(e)) > 0 }
-
 // MaxBytes is an upper bound of a record's size, in bytes.
 func (l *Layout) MaxBytes() int { return l.maxBytes }
 

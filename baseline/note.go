@@ -32,6 +32,7 @@ type value struct {
 // and the view's answers.
 type Scratch struct {
 	hashes  hashCache
+	memo    event.Memo
 	serial  uint64 // of the last view
 	view    View
 	profile *Profile     // that has folded an event last
@@ -59,6 +60,7 @@ func (s *Scratch) Clear() {
 		s.held[i] = 0
 	}
 	clear(s.texts[:cap(s.texts)])
+	s.memo.Drop()
 }
 
 // begin makes everything noted so far void.

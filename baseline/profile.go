@@ -121,11 +121,13 @@ func (p *Profile) Fold(e *event.Event) Outcome {
 	if p.scratch == nil {
 		p.scratch = new(Scratch)
 	}
+	p.scratch.memo.Drop() // the event may be another one in the same place
 	return p.FoldIn(p.scratch, e)
 }
 
 // FoldIn is Fold with a scratch that other profiles use, too: a view is valid
-// until Fold or View of any of them.
+// until Fold or View of any of them. An event may be folded into one profile
+// after the other; it must not change before [Scratch.Clear].
 func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	p.scratch = scratch
 	scratch.folded = nil
@@ -153,8 +155,13 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 
 	scratch.begin(len(p.layout.features))
 	scratch.profile, scratch.folded = p, e
+	slots := p.layout.index.Lookup(e)
+	if len(slots) == 0 {
+		return Evaluated
+	}
+	e = scratch.memo.Hold(e)
 	now := time.UnixMilli(p.clock).UTC()
-	for _, i := range p.layout.index.Lookup(e) {
+	for _, i := range slots {
 		n := &scratch.notes[i]
 		if note := p.layout.noters[i]; note != nil {
 			n.serial = scratch.serial
@@ -274,7 +281,8 @@ func (p *Profile) Remembers(t time.Time) bool {
 }
 
 // View returns the profile's view of an event that it has just folded, valid
-// until the next call of Fold or View.
+// until the next call of Fold or View. The view's event is a copy: see
+// [event.Memo].
 func (p *Profile) View(e *event.Event) *View {
 	if p.scratch == nil {
 		p.scratch = new(Scratch)
@@ -283,8 +291,9 @@ func (p *Profile) View(e *event.Event) *View {
 	if s.profile != p || s.folded != e {
 		s.begin(len(p.layout.features))
 		s.profile, s.folded = nil, nil
+		s.memo.Drop()
 	}
-	s.view = View{Event: e, profile: p, scratch: s, serial: s.serial}
+	s.view = View{Event: s.memo.Hold(e), profile: p, scratch: s, serial: s.serial}
 	return &s.view
 }
 

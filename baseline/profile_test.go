@@ -632,3 +632,18 @@ func TestRemembers(t *testing.T) {
 	assert.Positive(t, forgotten)
 	assert.Greater(t, trusted, 1000)
 }
+
+// An event that is read into the memory of the one before is another event.
+func TestFoldAnEventInTheSamePlace(t *testing.T) {
+	name := event.Derive(func(e *event.Event) string { return e.UserAgent })
+	agents := baseline.FirstSeen("agent", name.Of, nil)
+	h := newHistory(t, agents)
+	var e event.Event
+	for i, want := range []string{"a", "b"} {
+		e = *newEvent(i, on(1, "10:00:00"), want)
+		require.Equal(t, baseline.Evaluated, h.profile.Fold(&e))
+		assert.Equal(t, want, agents.In(h.profile.View(&e)).Value)
+	}
+	e = *newEvent(3, on(1, "10:00:00"), "c")
+	assert.Equal(t, "c", agents.In(h.profile.View(new(e))).Value, "a view of what was not folded")
+}

@@ -339,11 +339,11 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 			t.mark = duplicate
 			continue
 		}
-		g, outcome := s.engine.set.groups[t.group], baseline.Evaluated
+		var outcome baseline.Outcome
 		if detecting {
-			outcome = s.step.detect(g, t.key, entry.profile, t.e)
+			outcome = s.step.detect(s.engine.set.groups[t.group], t.key, entry.profile, t.e)
 		} else {
-			outcome = s.step.fold(g, entry.profile, t.e)
+			outcome = entry.profile.FoldIn(s.step.scratch, t.e)
 		}
 		switch outcome {
 		case baseline.Evaluated:

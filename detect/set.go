@@ -310,31 +310,21 @@ type step struct {
 	err  error // the first panic
 
 	firsts  bool // see Pass
-	memo    event.Memo
 	scratch *baseline.Scratch
-}
-
-// fold folds an event without running any rules.
-func (st *step) fold(g *group, p *baseline.Profile, e *event.Event) baseline.Outcome {
-	if g.layout.Concerns(e) {
-		e = st.memo.Hold(e)
-	}
-	return p.FoldIn(st.scratch, e)
 }
 
 // detect folds an event and runs the rules that want it.
 func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event) baseline.Outcome {
-	rules := g.index.Lookup(e)
-	if len(rules) == 0 {
-		return st.fold(g, p, e)
-	}
-	e = st.memo.Hold(e)
 	outcome := p.FoldIn(st.scratch, e)
 	if outcome != baseline.Evaluated {
 		return outcome
 	}
+	rules := g.index.Lookup(e)
+	if len(rules) == 0 {
+		return outcome
+	}
 	st.open(g, key, p, e)
-	known, met := e.Time.Sub(p.First()), st.hold(g, e)
+	known, met := e.Time.Sub(p.First()), st.hold(g, st.pass.Event)
 	for _, i := range rules {
 		// No feature knows the key for longer than the profile does: a rule that
 		// is silent while it learns has nothing to say yet.
@@ -362,7 +352,6 @@ func (st *step) open(g *group, key string, p *baseline.Profile, e *event.Event) 
 // close lets go of the event.
 func (st *step) close() {
 	st.pass = Pass{checks: st.pass.checks[:0]}
-	st.memo.Drop()
 	st.scratch.Clear()
 }
 
