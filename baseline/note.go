@@ -40,7 +40,8 @@ type Scratch struct {
 	notes   []note       // by slot
 	held    []uint64     // bit i: note i may hold on to an event, or a cell
 	texts   []string
-	id      eventID // of the event folded
+	id      eventID     // of the event folded
+	failed  *PanicError // since Panicked was called last
 }
 
 // NewScratch returns a scratch.
@@ -61,6 +62,15 @@ func (s *Scratch) Clear() {
 	}
 	clear(s.texts[:cap(s.texts)])
 	s.memo.Drop()
+}
+
+// Panicked returns what panicked first since it was called last, or nil.
+func (s *Scratch) Panicked() *PanicError {
+	failed := s.failed
+	if failed != nil {
+		s.failed = nil
+	}
+	return failed
 }
 
 // begin makes everything noted so far void.

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"math"
 	"math/bits"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -122,12 +123,20 @@ func (p *Profile) Fold(e *event.Event) Outcome {
 		p.scratch = new(Scratch)
 	}
 	p.scratch.memo.Drop() // the event may be another one in the same place
-	return p.FoldIn(p.scratch, e)
+	outcome := p.FoldIn(p.scratch, e)
+	if failed := p.scratch.Panicked(); failed != nil {
+		panic(failed)
+	}
+	return outcome
 }
 
 // FoldIn is Fold with a scratch that other profiles use, too: a view is valid
 // until Fold or View of any of them. An event may be folded into one profile
 // after the other; it must not change before [Scratch.Clear].
+//
+// If a function of a feature panics, its cell may have taken the event in or
+// not; the others have. Fold then panics with a [*PanicError], and after FoldIn
+// [Scratch.Panicked] returns it.
 func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	p.scratch = scratch
 	scratch.folded = nil
@@ -160,8 +169,26 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 		return Evaluated
 	}
 	e = scratch.memo.Hold(e)
+	for i := 0; i < len(slots); {
+		i = p.foldFrom(i, slots, scratch, e)
+	}
+	return Evaluated
+}
+
+// foldFrom lets features fold an event, from one of them on up to one that
+// panics, and returns which is to follow.
+func (p *Profile) foldFrom(at int, slots []int, scratch *Scratch, e *event.Event) (next int) {
+	defer func() {
+		if v := recover(); v != nil {
+			next = at + 1
+			if scratch.failed == nil {
+				scratch.failed = &PanicError{Feature: p.layout.features[slots[at]].ID(), Value: v, Stack: debug.Stack()}
+			}
+		}
+	}()
 	now := time.UnixMilli(p.clock).UTC()
-	for _, i := range slots {
+	for ; at < len(slots); at++ {
+		i := slots[at]
 		n := &scratch.notes[i]
 		if note := p.layout.noters[i]; note != nil {
 			n.serial = scratch.serial
@@ -189,7 +216,19 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 			c.Fold(e, now)
 		}
 	}
-	return Evaluated
+	return at
+}
+
+// A PanicError says that a function of a feature panicked on an event.
+type PanicError struct {
+	Feature string // its ID
+	Value   any    // what it panicked with
+	Stack   []byte // the goroutine's stack at that point
+}
+
+// Error implements error.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("baseline: feature %q panicked: %v", e.Feature, e.Value)
 }
 
 // remember keeps the latest ids, by time.

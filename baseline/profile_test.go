@@ -647,3 +647,28 @@ func TestFoldAnEventInTheSamePlace(t *testing.T) {
 	e = *newEvent(3, on(1, "10:00:00"), "c")
 	assert.Equal(t, "c", agents.In(h.profile.View(new(e))).Value, "a view of what was not folded")
 }
+
+// What panics does not keep other features from folding the event.
+func TestFoldOfAPanickingFeature(t *testing.T) {
+	before, behind := baseline.FirstSeen("before", agent, nil), baseline.FirstSeen("behind", agent, nil)
+	oops := baseline.FirstSeen("oops", func(e *event.Event) string { panic("oh dear") }, nil)
+	h := newHistory(t, before, oops, behind)
+	e := newEvent(1, on(1, "10:00:00"), "a")
+	func() {
+		defer func() {
+			p, ok := recover().(*baseline.PanicError)
+			require.True(t, ok)
+			assert.Equal(t, oops.ID(), p.Feature)
+			assert.Equal(t, "oh dear", p.Value)
+			assert.Contains(t, p.Error(), "oh dear")
+			assert.Contains(t, string(p.Stack), "TestFoldOfAPanickingFeature")
+		}()
+		h.profile.Fold(e)
+	}()
+	assert.Equal(t, baseline.Duplicate, h.profile.Fold(e))
+	for _, f := range []*baseline.Of[baseline.Novelty]{before, behind} {
+		cell, err := h.profile.Cell(f).AppendBinary(nil)
+		require.NoError(t, err)
+		assert.NotEmpty(t, cell)
+	}
+}

@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -122,6 +124,22 @@ type Scope struct {
 	// scope. It is called from many goroutines, must not modify or keep the
 	// event, and must depend on nothing but the event.
 	Key func(*event.Event) string
+}
+
+// Of returns the key of an event, as Key does. If Key panics, the event has none,
+// and the panic is returned as a [*PanicError].
+func (s *Scope) Of(e *event.Event) (key string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = s.panicked(e, v)
+		}
+	}()
+	return s.Key(e), nil
+}
+
+// panicked is called where Key has panicked.
+func (s *Scope) panicked(e *event.Event, v any) *PanicError {
+	return &PanicError{Scope: s.Name, EventID: strings.Clone(e.ID), Value: v, Stack: debug.Stack()}
 }
 
 // The scopes that detectors usually need.

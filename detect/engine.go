@@ -128,8 +128,8 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 //
 // An error does not void the findings. It says that some events were rejected
 // because the store failed or a record is not readable, that a changed
-// profile could not be saved and stays in the cache, or that a detector
-// panicked ([*PanicError]). Rejected events may be given again: those of the
+// profile could not be saved and stays in the cache, or that a detector or what
+// it is made of panicked ([*PanicError]). Rejected events may be given again: those of the
 // batch that were evaluated then count as duplicates.
 func (en *Engine) Process(ctx context.Context, events []*event.Event) ([]Finding, error) {
 	return en.batch(ctx, events, true)
@@ -145,7 +145,10 @@ func (en *Engine) Warm(ctx context.Context, events []*event.Event) error {
 func (en *Engine) batch(ctx context.Context, events []*event.Event, detecting bool) ([]Finding, error) {
 	en.mu.Lock()
 	defer en.mu.Unlock()
-	en.route(events)
+	var errs []error
+	if err := en.route(events); err != nil {
+		errs = append(errs, err)
+	}
 	if len(en.shards) == 1 { // as each, which costs an allocation
 		en.shards[0].process(ctx, detecting)
 	} else {
@@ -153,7 +156,6 @@ func (en *Engine) batch(ctx context.Context, events []*event.Event, detecting bo
 	}
 
 	var findings []Finding
-	var errs []error
 	var delta Stats
 	for _, s := range en.shards {
 		for _, t := range s.tasks {
@@ -197,14 +199,37 @@ func (en *Engine) batch(ctx context.Context, events []*event.Event, detecting bo
 	return findings, errors.Join(errs...)
 }
 
-// route gives each event to the shards that own its keys.
-func (en *Engine) route(events []*event.Event) {
+// route gives each event to the shards that own its keys. It returns the first
+// panic of a scope.
+func (en *Engine) route(events []*event.Event) (panicked error) {
 	en.marks = slices.Grow(en.marks[:0], len(events))[:len(events)]
 	clear(en.marks)
-	for i, e := range events {
+	for next := (place{}); next.event < len(events); {
+		next = en.routeFrom(next, events, &panicked)
+	}
+	return panicked
+}
+
+// A place is a scope of an event of a batch.
+type place struct{ event, group int }
+
+// routeFrom routes from a place on up to where a scope panics, and returns where
+// to go on.
+func (en *Engine) routeFrom(at place, events []*event.Event, panicked *error) (next place) {
+	groups := en.set.groups
+	defer func() {
+		if v := recover(); v != nil {
+			if *panicked == nil {
+				*panicked = groups[at.group].scope.panicked(events[at.event], v)
+			}
+			next = place{at.event, at.group + 1}
+		}
+	}()
+	for ; at.event < len(events); at = (place{at.event + 1, 0}) {
+		e := events[at.event]
 		id := uint64(0) // 0: not worked out yet
-		for gi, g := range en.set.groups {
-			key := g.scope.Key(e)
+		for ; at.group < len(groups); at.group++ {
+			key := groups[at.group].scope.Key(e)
 			if key == "" {
 				continue
 			}
@@ -213,9 +238,10 @@ func (en *Engine) route(events []*event.Event) {
 			}
 			h := maphash.String(en.seed, key)
 			s := en.shards[h%uint64(len(en.shards))]
-			s.tasks = append(s.tasks, task{e: e, event: i, group: gi, key: key, id: id ^ h ^ uint64(gi)<<56})
+			s.tasks = append(s.tasks, task{e: e, event: at.event, group: at.group, key: key, id: id ^ h ^ uint64(at.group)<<56})
 		}
 	}
+	return at
 }
 
 // shardOf returns the shard that owns a key.
@@ -343,7 +369,7 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 		if detecting {
 			outcome = s.step.detect(s.engine.set.groups[t.group], t.key, entry.profile, t.e)
 		} else {
-			outcome = entry.profile.FoldIn(s.step.scratch, t.e)
+			outcome = s.step.fold(entry.profile, t.e)
 		}
 		switch outcome {
 		case baseline.Evaluated:

@@ -447,6 +447,84 @@ func TestPanickingCondition(t *testing.T) {
 	assert.ErrorAs(t, err, new(*detect.PanicError))
 }
 
+// A feature that panics is the failure of the rules that ask it: the others fold
+// and judge the event.
+func TestPanickingFeature(t *testing.T) {
+	oops := baseline.FirstSeen("oops", func(e *event.Event) string {
+		if e.UserAgent == "bad" {
+			panic("oh dear")
+		}
+		return e.UserAgent
+	}, nil)
+	set := newSet(t, echo(info("first", agents, oops)), novel(baseline.FirstSeen("behind it", agent, nil), info("last")))
+	at := func(i int) time.Time { return on(1, "10:00:00").Add(time.Duration(i) * time.Second) }
+	for _, warm := range []bool{false, true} {
+		en := newEngine(t, set, nil, nil)
+		e := newEvent(1, at(1), "alice", "bad")
+		var findings []detect.Finding
+		var err error
+		if warm {
+			err = en.Warm(context.Background(), []*event.Event{e})
+		} else {
+			findings, err = en.Process(context.Background(), []*event.Event{e})
+			require.Len(t, findings, 1)
+			assert.Equal(t, "last", findings[0].Rule)
+		}
+		var p *detect.PanicError
+		require.ErrorAs(t, err, &p)
+		assert.Equal(t, oops.ID(), p.Feature)
+		assert.Equal(t, e.ID, p.EventID)
+		assert.Equal(t, "oh dear", p.Value)
+		assert.Contains(t, string(p.Stack), "TestPanickingFeature")
+		assert.Contains(t, p.Error(), "oh dear")
+		assert.Equal(t, int64(1), en.Stats().Evaluated)
+		requireAccounted(t, en)
+
+		process(t, en, e)
+		assert.Equal(t, int64(1), en.Stats().Duplicate, "it is not done again")
+		process(t, en, newEvent(2, at(2), "alice", "good"))
+		_, err = en.Explain(context.Background(), newEvent(3, at(3), "alice", "bad"))
+		assert.ErrorAs(t, err, &p)
+	}
+}
+
+// An event whose key a scope cannot tell is no event of that scope.
+func TestPanickingScope(t *testing.T) {
+	i := info("bad")
+	i.Scope = &detect.Scope{Name: "oops", Key: func(e *event.Event) string {
+		if e.UserAgent == "bad" {
+			panic("oh dear")
+		}
+		return "key"
+	}}
+	set := newSet(t, echo(i), echo(info("good")))
+	en := newEngine(t, set, nil, nil)
+	e := newEvent(1, on(1, "10:00:00"), "alice", "bad")
+	other := newEvent(2, on(1, "10:00:00"), "alice", "other")
+	findings, err := en.Process(context.Background(), []*event.Event{e, other})
+	var p *detect.PanicError
+	require.ErrorAs(t, err, &p)
+	assert.Equal(t, "oops", p.Scope)
+	assert.Equal(t, e.ID, p.EventID)
+	assert.Contains(t, p.Error(), "oh dear")
+	var rules []string
+	for _, f := range findings {
+		rules = append(rules, f.Rule+" "+f.Subject)
+	}
+	slices.Sort(rules)
+	assert.Equal(t, []string{"bad other", "good bad", "good other"}, rules)
+	assert.Equal(t, int64(2), en.Stats().Evaluated)
+	requireAccounted(t, en)
+
+	all, err := en.Explain(context.Background(), e)
+	require.ErrorAs(t, err, &p)
+	assert.Len(t, all, 1)
+	_, err = set.Explain(i.Scope, nil, e)
+	require.ErrorAs(t, err, &p)
+	_, err = set.Apply(i.Scope, nil, []*event.Event{e}, func(detect.Finding) {})
+	require.ErrorAs(t, err, &p)
+}
+
 // A detector that asks a feature it does not declare panics, too.
 func TestUndeclaredFeature(t *testing.T) {
 	bad := detect.New(info("bad"), func(p *detect.Pass) { agents.In(p) })

@@ -26,7 +26,10 @@ func (s *Set) Explain(scope *Scope, record []byte, e *event.Event) ([]Explanatio
 	if err != nil {
 		return nil, err
 	}
-	key := g.scope.Key(e)
+	key, err := g.scope.Of(e)
+	if err != nil {
+		return nil, err
+	}
 	if key == "" {
 		return nil, fmt.Errorf("%w: the event is of no concern to scope %q", ErrKey, g.scope.Name)
 	}
@@ -38,13 +41,13 @@ func (s *Set) Explain(scope *Scope, record []byte, e *event.Event) ([]Explanatio
 }
 
 func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.Event) ([]Explanation, error) {
-	profile.Fold(e)
+	var x Explanation
+	st := step{set: s, emit: func(f Finding) { x.Findings = append(x.Findings, f) }, scratch: new(baseline.Scratch)}
+	st.fold(profile, e)
 	looks := make([]bool, len(g.rules))
 	for _, i := range g.index.Lookup(e) {
 		looks[i] = true
 	}
-	var x Explanation
-	st := step{set: s, emit: func(f Finding) { x.Findings = append(x.Findings, f) }}
 	st.open(g, key, profile, e)
 	var all []Explanation
 	for i := range g.rules {
@@ -74,8 +77,9 @@ func (en *Engine) Explain(ctx context.Context, e *event.Event) ([]Explanation, e
 	var all []Explanation
 	var panicked error
 	for gi, g := range en.set.groups {
-		key := g.scope.Key(e)
+		key, err := g.scope.Of(e)
 		if key == "" {
+			panicked = errors.Join(panicked, err)
 			continue
 		}
 		record, err := en.shardOf(key).record(ctx, cacheKey{gi, key})

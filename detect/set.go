@@ -267,9 +267,16 @@ func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit fun
 	if len(events) == 0 {
 		return record, nil
 	}
-	key := g.scope.Key(events[0])
-	for _, e := range events {
-		if k := g.scope.Key(e); k == "" || k != key {
+	key := ""
+	for i, e := range events {
+		k, err := g.scope.Of(e)
+		if i == 0 {
+			key = k
+		}
+		if err != nil {
+			return nil, err
+		}
+		if k == "" || k != key {
 			return nil, fmt.Errorf("%w: %q in a step of %q", ErrKey, k, key)
 		}
 	}
@@ -313,9 +320,18 @@ type step struct {
 	scratch *baseline.Scratch
 }
 
+// fold folds an event without running any rules.
+func (st *step) fold(p *baseline.Profile, e *event.Event) baseline.Outcome {
+	outcome := p.FoldIn(st.scratch, e)
+	if f := st.scratch.Panicked(); f != nil {
+		st.fail(&PanicError{Feature: f.Feature, EventID: strings.Clone(e.ID), Value: f.Value, Stack: f.Stack})
+	}
+	return outcome
+}
+
 // detect folds an event and runs the rules that want it.
 func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event) baseline.Outcome {
-	outcome := p.FoldIn(st.scratch, e)
+	outcome := st.fold(p, e)
 	if outcome != baseline.Evaluated {
 		return outcome
 	}
@@ -373,23 +389,39 @@ func (st *step) run(r *rule) {
 	r.detector.Detect(&st.pass)
 }
 
-// panicked keeps the first panic.
+// panicked keeps that a rule panicked.
 func (st *step) panicked(r *rule, v any) {
+	st.fail(&PanicError{Rule: r.info.Name, EventID: strings.Clone(st.pass.Event.ID), Value: v, Stack: debug.Stack()})
+}
+
+// fail keeps the first panic.
+func (st *step) fail(e *PanicError) {
 	if st.err == nil {
-		st.err = &PanicError{Rule: r.info.Name, EventID: strings.Clone(st.pass.Event.ID), Value: v, Stack: debug.Stack()}
+		st.err = e
 	}
 }
 
-// A PanicError says that a detector, or one of its conditions, panicked on an
-// event. The other detectors ran, and the event counts as evaluated.
+// A PanicError says that a function which sets are made of panicked on an event.
+// One of Rule, Feature and Scope says whose. The event counts as evaluated: all
+// other detectors ran, and all other features took it in; in a scope whose Key
+// panics the event has no key.
 type PanicError struct {
-	Rule    string
+	Rule    string // the name of a detector
+	Feature string // the ID of a feature
+	Scope   string // the name of a scope
 	EventID string
-	Value   any    // what the detector panicked with
+	Value   any    // what the function panicked with
 	Stack   []byte // the goroutine's stack at that point
 }
 
 // Error implements error.
 func (e *PanicError) Error() string {
-	return fmt.Sprintf("detect: rule %q panicked on event %s: %v", e.Rule, e.EventID, e.Value)
+	what, name := "rule", e.Rule
+	switch {
+	case e.Feature != "":
+		what, name = "feature", e.Feature
+	case e.Scope != "":
+		what, name = "scope", e.Scope
+	}
+	return fmt.Sprintf("detect: %s %q panicked on event %s: %v", what, name, e.EventID, e.Value)
 }
