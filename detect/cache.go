@@ -80,28 +80,39 @@ func (c *cache) dirty() []cacheKey {
 	return keys
 }
 
-// An idSet remembers at least the last size ids added to it, and at most
-// twice as many, in two generations.
+// An idSet remembers at least the last size ids added to it, and an eighth more
+// at most. Ids are added to a small part of it, which stays in the processor's
+// cache; to look one up, which is seldom needed, takes a look at each part.
 type idSet struct {
-	size         int
-	young, aging ids
+	size  int
+	parts [idParts + 1]ids
+	young int // the part that ids are added to; the next is the oldest
 }
+
+const idParts = 8
 
 func newIDSet(size int) *idSet { return &idSet{size: size} }
 
 func (s *idSet) has(id uint64) bool {
 	id = max(id, 1)
-	return s.young.has(id) || s.aging.has(id)
+	for i := range s.parts {
+		if s.parts[i].has(id) {
+			return true
+		}
+	}
+	return false
 }
 
 // add adds an id that the set does not have.
 func (s *idSet) add(id uint64) {
-	if s.young.count >= s.size {
-		s.young, s.aging = s.aging, s.young
-		clear(s.young.slots)
-		s.young.count = 0
+	young := &s.parts[s.young]
+	if young.count*idParts >= s.size {
+		s.young = (s.young + 1) % len(s.parts)
+		young = &s.parts[s.young]
+		clear(young.slots)
+		young.count = 0
 	}
-	s.young.add(max(id, 1))
+	young.add(max(id, 1))
 }
 
 // ids is a hash table of ids, which are random and not 0, at most half full.

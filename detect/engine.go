@@ -27,7 +27,7 @@ type EngineOptions struct {
 	// 100,000: about 1 GB at 10 KB for a busy principal, far less for most.
 	Cache int
 	// Dedup is the number of recent event ids remembered to know duplicates
-	// of busy keys by, beyond the up to 512 in each record. It costs 16 to 32 bytes
+	// of busy keys by, beyond the up to 512 in each record. It costs 18 to 36 bytes
 	// each. The default is 262,144.
 	Dedup int
 	// Updates makes Process return later revisions of findings too, each time
