@@ -33,8 +33,8 @@ var ErrUnavailable = errors.New("libdeflate: library not loaded")
 // are the defaults.
 type Options struct {
 	// MaxInput is how many bytes of compressed input are held in memory. So much
-	// is read before anything comes out, or all of an input that ends before. A
-	// larger input is left to compress/gzip, whatever its members. The default is
+	// is read before anything comes out, or all of an input that ends before; one
+	// that does not is left to compress/gzip, whatever its members. The default is
 	// 16 MiB.
 	MaxInput int
 	// MaxMember is the size in bytes of the largest member, decompressed, that
@@ -54,13 +54,17 @@ const (
 	// large because its trailer says so; CloudTrail's are fifteen to twenty. For
 	// more memory it must show that it needs it.
 	trusted = 64
+	// maxKept is the size in bytes of the largest buffer that a closed
+	// decompressor keeps for the next input. CloudTrail's files need less.
+	maxKept = 8 << 20
 )
 
 // Gzip returns a function that opens a decompressor of a gzip stream, for
 // event.ReadOptions.Gzip. Any number of goroutines may call the function; each
 // decompressor belongs to one. Closing a decompressor, as event.Read does, lets
-// a later call of the same function have its memory; it is then no longer of
-// use. One that is not closed is left to the garbage collector.
+// a later call of the same function have its memory, so one function should
+// serve all files; reading from a closed one is an error. One that is not closed
+// is left to the garbage collector.
 //
 // The error wraps [ErrUnavailable].
 func Gzip(o *Options) (open func(io.Reader) (io.Reader, error), err error) {
@@ -171,20 +175,24 @@ func (d *decompressor) reset(r io.Reader) error {
 	return d.z.Reset(io.MultiReader(bytes.NewReader(d.in), &d.rest))
 }
 
-// clear lets go of an input. The memory stays.
+// clear lets go of an input. Memory stays for the next.
 func (d *decompressor) clear() {
 	d.in, d.unread, d.rest, d.streaming, d.err = d.in[:0], nil, rest{}, false, nil
+	for _, buf := range [...]*[]byte{&d.in, &d.out} {
+		if cap(*buf) > maxKept {
+			*buf = nil
+		}
+	}
 }
 
-// fill reads from r until it ends or fails, which is the error, or there is more
-// of it than may be held: then there is no error.
+// fill reads from r until it ends or fails, which is the error, or as much is
+// read as may be held: then there is no error.
 func (d *decompressor) fill(r io.Reader) error {
-	limit := d.maxInput + 1
-	for idle := 0; len(d.in) < limit; {
+	for idle := 0; len(d.in) < d.maxInput; {
 		if len(d.in) == cap(d.in) {
-			d.in = slices.Grow(d.in, min(limit-len(d.in), max(minBuffer, len(d.in))))
+			d.in = slices.Grow(d.in, min(d.maxInput-len(d.in), max(minBuffer, len(d.in))))
 		}
-		n, err := r.Read(d.in[len(d.in):min(limit, cap(d.in))])
+		n, err := r.Read(d.in[len(d.in):min(d.maxInput, cap(d.in))])
 		d.in = d.in[:len(d.in)+n]
 		if err != nil {
 			return err
