@@ -65,12 +65,12 @@ func decodeCases(lines bool) []benchCase {
 	batch := make([]event.Event, 1)
 	cases := []benchCase{
 		inMemory("encoding/json v1", structs[json.RawMessage](each, json.Unmarshal)),
-		inMemory("cloudtell", readAll(plain(), nil, func(*event.Event) {})),
-		inMemory("cloudtell, copied", readAll(plain(), nil, func(e *event.Event) { batch[0] = *e })),
-		inMemory("cloudtell, Clone", readAll(plain(), nil, func(e *event.Event) { kept.Store(e.Clone()) })),
-		inMemory("cloudtell, Reuse", readAll(plain(), reuse, func(*event.Event) {})),
-		inMemory("cloudtell, Reuse, Clone", readAll(plain(), reuse, func(e *event.Event) { kept.Store(e.Clone()) })),
-		inMemory("cloudtell, Reuse, Batch", readAll(plain(), reuse, inBatches())),
+		inMemory("cloudtell", readAll(nil, func(*event.Event) {})),
+		inMemory("cloudtell, copied", readAll(nil, func(e *event.Event) { batch[0] = *e })),
+		inMemory("cloudtell, Clone", readAll(nil, func(e *event.Event) { kept.Store(e.Clone()) })),
+		inMemory("cloudtell, Reuse", readAll(reuse, func(*event.Event) {})),
+		inMemory("cloudtell, Reuse, Clone", readAll(reuse, func(e *event.Event) { kept.Store(e.Clone()) })),
+		inMemory("cloudtell, Reuse, Batch", readAll(reuse, inBatches())),
 		inMemory("goccy/go-json", structs[goccy.RawMessage](each, func(b []byte, v any) error { return goccy.UnmarshalNoEscape(b, v) })),
 		inMemory("bytedance/sonic", structs[json.RawMessage](each, sonic.Unmarshal)),
 		inMemory("valyala/fastjson, no raw objects", fastjsonCase(each)),
@@ -94,10 +94,14 @@ func gzipCases() []benchCase {
 	return []benchCase{
 		inMemory("compress/gzip alone", decompress(standard())),
 		inMemory("klauspost/compress alone", decompress(klauspost())),
-		inMemory("compress/gzip, cloudtell", readAll(plain(), nil, func(*event.Event) {})),
-		inMemory("compress/gzip, Reuse", readAll(plain(), reuse, func(*event.Event) {})),
-		inMemory("klauspost/compress, cloudtell", readAll(klauspost(), nil, func(*event.Event) {})),
-		inMemory("klauspost/compress, Reuse", readAll(klauspost(), reuse, func(*event.Event) {})),
+		libdeflateCase("libdeflate alone", func(name string, open opener) benchCase { return inMemory(name, decompress(open)) }),
+		inMemory("compress/gzip, cloudtell", readAll(nil, func(*event.Event) {})),
+		inMemory("compress/gzip, Reuse", readAll(reuse, func(*event.Event) {})),
+		inMemory("klauspost/compress, cloudtell", readAll(&event.ReadOptions{Gzip: klauspost()}, func(*event.Event) {})),
+		inMemory("klauspost/compress, Reuse", readAll(&event.ReadOptions{Gzip: klauspost(), Reuse: true}, func(*event.Event) {})),
+		libdeflateCase("libdeflate, Reuse", func(name string, open opener) benchCase {
+			return inMemory(name, readAll(&event.ReadOptions{Gzip: open, Reuse: true}, func(*event.Event) {}))
+		}),
 	}
 }
 
@@ -107,12 +111,22 @@ var kept atomic.Pointer[event.Event]
 // reuse makes the strings of an event last no longer than the event.
 var reuse = &event.ReadOptions{Reuse: true}
 
-// An opener reads what is in a file. It belongs to one goroutine, and serves
-// one file after another, as it would in a program that cares for speed.
+// An opener decompresses files, one after the other, with memory that is used
+// again: event.ReadOptions.Gzip. It belongs to one goroutine.
 type opener func(io.Reader) (io.Reader, error)
 
-// plain leaves decompression to whoever reads.
-func plain() opener { return func(r io.Reader) (io.Reader, error) { return r, nil } }
+// drain decompresses a file and drops what comes out.
+func (open opener) drain(file io.Reader) error {
+	z, err := open(file)
+	if err != nil {
+		return err
+	}
+	if c, ok := z.(io.Closer); ok {
+		defer c.Close()
+	}
+	_, err = io.Copy(io.Discard, z)
+	return err
+}
 
 func standard() opener {
 	var z stdgzip.Reader
@@ -124,14 +138,10 @@ func klauspost() opener {
 	return func(r io.Reader) (io.Reader, error) { return &z, z.Reset(r) }
 }
 
-func readAll(open opener, o *event.ReadOptions, visit func(*event.Event)) pass {
+func readAll(o *event.ReadOptions, visit func(*event.Event)) pass {
 	return func(files [][]byte) (n int, err error) {
 		for _, file := range files {
-			r, err := open(bytes.NewReader(file))
-			if err != nil {
-				return n, err
-			}
-			for e, err := range event.Read(r, o) {
+			for e, err := range event.Read(bytes.NewReader(file), o) {
 				if err != nil {
 					return n, err
 				}
@@ -146,11 +156,7 @@ func readAll(open opener, o *event.ReadOptions, visit func(*event.Event)) pass {
 func decompress(open opener) pass {
 	return func(files [][]byte) (int, error) {
 		for _, file := range files {
-			r, err := open(bytes.NewReader(file))
-			if err != nil {
-				return 0, err
-			}
-			if _, err := io.Copy(io.Discard, r); err != nil {
+			if err := open.drain(bytes.NewReader(file)); err != nil {
 				return 0, err
 			}
 		}

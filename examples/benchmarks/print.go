@@ -64,20 +64,23 @@ func known[N int64 | uint64](n N) float64 {
 	return float64(n)
 }
 
-// A column is a metric, or how many times the base's it is.
+// A column is a metric, or how many times another line's it is.
 type column struct {
 	head   string
 	metric metric
-	digits int // behind the point
-	times  bool
+	digits int    // behind the point
+	times  string // the other line's name; "" for the metric itself
 }
+
+// theBase stands for the name of the table's base.
+const theBase = "*"
 
 // A target is what the project wants of a number.
 type target struct {
 	metric metric
-	times  bool // of the base's
+	times  string // as in a column
 	limit  float64
-	text   string // "MB/s, times compress/gzip alone"
+	text   string // what is limited: "MB/s"
 }
 
 // A verdict says whether a target is met.
@@ -90,28 +93,27 @@ type verdict struct {
 // print prints the table in Markdown, and returns what became of its targets.
 func (t *table) print(out io.Writer, rounds int, trials []*trial) (verdicts []verdict) {
 	fmt.Fprintf(out, "\n**%s** (%d rounds)\n\n", t.title, rounds)
-	var bases [][]result
-	for _, r := range trials {
-		if r.base && r.missing == nil {
-			bases = append(bases, r.results)
+	lines := make(map[string][]result)
+	for i, r := range trials {
+		if r.missing != nil {
+			continue
 		}
-	}
-	if bases == nil && len(trials) > 0 && trials[0].missing == nil {
-		bases = append(bases, trials[0].results)
+		lines[r.name] = r.results
+		if i == 0 || r.base {
+			lines[theBase] = r.results
+		}
 	}
 	// value is NaN where there is nothing to compare with.
-	value := func(m metric, times bool, results []result) float64 {
+	value := func(m metric, times string, results []result) float64 {
 		v := m.of(results)
-		if !times {
+		if times == "" {
 			return v
 		}
-		best := math.NaN()
-		for _, b := range bases {
-			if x := m.of(b); math.IsNaN(best) || (x > best) == m.higher {
-				best = x
-			}
+		other, ok := lines[times]
+		if !ok {
+			return math.NaN()
 		}
-		return v / best
+		return v / m.of(other)
 	}
 
 	rows := [][]string{{"case"}}

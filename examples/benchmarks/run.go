@@ -29,8 +29,8 @@ type table struct {
 	columns  []column
 }
 
-// A benchCase is one line of a table. It has one of start, command and
-// experiment.
+// A benchCase is one line of a table. It has one of start, command, experiment
+// and tag.
 type benchCase struct {
 	name  string
 	input input // if not the table's
@@ -45,8 +45,9 @@ type benchCase struct {
 	command    func(dir string) (*exec.Cmd, error)
 	timesStart bool
 	experiment string // GOEXPERIMENT, if the case needs another build of this program
+	tag        string // likewise, a build tag
 	cores      int    // 0 means 1
-	base       bool   // what the others are compared with; if no case is, the first is
+	base       bool   // what the others are compared with, if it is not the first
 	targets    []target
 }
 
@@ -131,9 +132,13 @@ func (r *trial) prepare(o *options, t *table, inputs *inputs) (err error) {
 		return err
 	}
 	exe, err := os.Executable()
-	if r.experiment != "" {
+	switch {
+	case r.experiment != "":
 		exe = filepath.Join(inputs.dir, "benchmarks-"+r.experiment)
-		err = r.excuse(goBuild(exe, "benchmarks", "GOEXPERIMENT="+r.experiment))
+		err = r.excuse(goBuild(exe, "benchmarks", "", "GOEXPERIMENT="+r.experiment))
+	case r.tag != "":
+		exe = filepath.Join(inputs.dir, "benchmarks-"+r.tag)
+		err = r.excuse(goBuild(exe, "benchmarks", r.tag))
 	}
 	if err != nil || r.missing != nil {
 		return err
@@ -202,6 +207,11 @@ func (c *benchCase) once(dir string) (result, error) {
 		return result{}, fmt.Errorf("%s: %w\n%s", cmd.Path, err, stderr.String())
 	}
 	r := result{Wall: time.Since(start), CPU: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+	if c.fresh {
+		if _, err := heard(stdout.Bytes()); err != nil {
+			return result{}, err
+		}
+	}
 	if c.timesStart {
 		var before int64
 		if _, err := fmt.Fscan(&stdout, &before); err != nil {
@@ -221,11 +231,11 @@ func (c *benchCase) once(dir string) (result, error) {
 }
 
 // goBuild builds a program of the examples, unless it is there.
-func goBuild(path, name string, env ...string) error {
+func goBuild(path, name, tag string, env ...string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	cmd := exec.Command("go", "build", "-o", path, "github.com/cloudtell/cloudtell/examples/"+name)
+	cmd := exec.Command("go", "build", "-tags", tag, "-o", path, "github.com/cloudtell/cloudtell/examples/"+name)
 	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return &errUnavailable{fmt.Sprintf("go build: %v: %s", err, out)}
@@ -279,6 +289,11 @@ func (w *worker) hear() (result, error) {
 	if err != nil {
 		return result{}, fmt.Errorf("the process ended: %w", err)
 	}
+	return heard(line)
+}
+
+// heard returns what a reply says.
+func heard(line []byte) (result, error) {
 	var r reply
 	if err := json.Unmarshal(line, &r); err != nil {
 		return result{}, err
@@ -315,8 +330,10 @@ func runChild(o *options, in io.Reader, out io.Writer) error {
 	case err != nil:
 		return err
 	case c.fresh:
-		_, err := round()
-		return err
+		if _, err := round(); err != nil {
+			return err
+		}
+		return say.Encode(reply{})
 	}
 	if err := say.Encode(reply{}); err != nil {
 		return err

@@ -15,15 +15,10 @@ import (
 )
 
 // readFiles reads files one after the other and does nothing with them.
-func readFiles(name string, newOpener func() opener) benchCase {
-	open := newOpener()
+func readFiles(name string, open opener) benchCase {
 	return fromFiles(name, func(paths []string) (n int, err error) {
 		for _, path := range paths {
-			err := withFile(path, open, func(r io.Reader) error {
-				_, err := io.Copy(io.Discard, r)
-				return err
-			})
-			if err != nil {
+			if err := withFile(path, open.drain); err != nil {
 				return 0, err
 			}
 		}
@@ -33,7 +28,7 @@ func readFiles(name string, newOpener func() opener) benchCase {
 
 // detectFiles reads files on so many cores, and runs all rules on their events:
 // from files to findings, with nothing learnt before.
-func detectFiles(name string, cores int, newOpener func() opener) benchCase {
+func detectFiles(name string, cores int) benchCase {
 	c := fromFiles(name, func(paths []string) (n int, err error) {
 		set, err := newSet(0, false)
 		if err != nil {
@@ -44,7 +39,7 @@ func detectFiles(name string, cores int, newOpener func() opener) benchCase {
 			return 0, err
 		}
 		var batch []*event.Event
-		for events, err := range inOrder(paths, cores, newOpener) {
+		for events, err := range inOrder(paths, cores) {
 			if err != nil {
 				return n, err
 			}
@@ -64,9 +59,9 @@ func detectFiles(name string, cores int, newOpener func() opener) benchCase {
 }
 
 // detectEach runs all rules on each event as it is read, so that nothing of the
-// event needs to be kept.
-func detectEach(name string, newOpener func() opener) benchCase {
-	open := newOpener()
+// event needs to be kept. A nil opener is event.Read's own.
+func detectEach(name string, open opener) benchCase {
+	o := &event.ReadOptions{Gzip: open, Reuse: true}
 	return fromFiles(name, func(paths []string) (n int, err error) {
 		set, err := newSet(0, false)
 		if err != nil {
@@ -78,8 +73,8 @@ func detectEach(name string, newOpener func() opener) benchCase {
 		}
 		one := make([]*event.Event, 1)
 		for _, path := range paths {
-			err := withFile(path, open, func(r io.Reader) error {
-				for e, err := range event.Read(r, reuse) {
+			err := withFile(path, func(r io.Reader) error {
+				for e, err := range event.Read(r, o) {
 					if err != nil {
 						return err
 					}
@@ -120,17 +115,13 @@ func fromFiles(name string, work func(paths []string) (int, error)) benchCase {
 	}}
 }
 
-func withFile(path string, open opener, work func(io.Reader) error) error {
+func withFile(path string, work func(io.Reader) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	r, err := open(f)
-	if err != nil {
-		return err
-	}
-	return work(r)
+	return work(f)
 }
 
 // groupSize is how many bytes of files one goroutine reads at a time.
@@ -145,7 +136,7 @@ type batch struct {
 // inOrder yields the events of files, in the order of the files. So many
 // goroutines read, each some files at a time. Events may be used until the next
 // are asked for.
-func inOrder(paths []string, readers int, newOpener func() opener) iter.Seq2[[]event.Event, error] {
+func inOrder(paths []string, readers int) iter.Seq2[[]event.Event, error] {
 	return func(yield func([]event.Event, error) bool) {
 		type group struct {
 			paths   []string
@@ -172,10 +163,9 @@ func inOrder(paths []string, readers int, newOpener func() opener) iter.Seq2[[]e
 			}
 		}()
 		for range readers {
-			open := newOpener()
 			go func() {
 				for g := range jobs {
-					readBatches(g.paths, open, spare, func(b batch) bool {
+					readBatches(g.paths, spare, func(b batch) bool {
 						select {
 						case g.batches <- b:
 							return true
@@ -217,7 +207,7 @@ func firstOf(paths []string) []string {
 
 // readBatches reads files and sends their events in batches, as long as that
 // is wanted. Spare are those that are no longer used.
-func readBatches(paths []string, open opener, spare <-chan []event.Event, send func(batch) bool) {
+func readBatches(paths []string, spare <-chan []event.Event, send func(batch) bool) {
 	room := func() []event.Event {
 		select {
 		case events := <-spare:
@@ -229,7 +219,7 @@ func readBatches(paths []string, open opener, spare <-chan []event.Event, send f
 	events := room()
 	for _, path := range paths {
 		wanted := true
-		err := withFile(path, open, func(r io.Reader) error {
+		err := withFile(path, func(r io.Reader) error {
 			for e, err := range event.Read(r, nil) {
 				if err != nil {
 					return err
@@ -257,7 +247,7 @@ func readBatches(paths []string, open opener, spare <-chan []event.Event, send f
 func scanProgram(name string) benchCase {
 	return benchCase{name: name, command: func(dir string) (*exec.Cmd, error) {
 		program := filepath.Join(filepath.Dir(dir), "scan")
-		if err := goBuild(program, "scan"); err != nil {
+		if err := goBuild(program, "scan", ""); err != nil {
 			return nil, err
 		}
 		cmd := exec.Command(program, "-quiet", dir)
