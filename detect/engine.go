@@ -30,9 +30,9 @@ type EngineOptions struct {
 	// of busy keys by, beyond the up to 512 in each record. It costs 18 to 36 bytes
 	// each. The default is 262,144.
 	Dedup int
-	// Updates makes Process return later revisions of findings too, each time
-	// further events add to one. Otherwise only the first is returned, and
-	// those that raise the severity.
+	// Updates makes Process return later revisions of findings too: of each
+	// finding that a batch's events add to the last one, and those that raise the
+	// severity. Otherwise only the first is returned, and those that raise it.
 	Updates bool
 	// Retry is asked when the store fails, but for conflicts. A batch waits as
 	// long as it does. The default gives up at once: see [Engine.Process] for
@@ -111,9 +111,10 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 	en.stats.Suppressed = make(map[string]int64)
 	for range n {
 		s := &shard{
-			engine: en,
-			cache:  newCache(max(1, cmp.Or(o.Cache, 100_000)/n)),
-			seen:   newIDSet(max(1, cmp.Or(o.Dedup, 1<<18)/n)),
+			engine:   en,
+			standing: make(map[string]int),
+			cache:    newCache(max(1, cmp.Or(o.Cache, 100_000)/n)),
+			seen:     newIDSet(max(1, cmp.Or(o.Dedup, 1<<18)/n)),
 		}
 		s.step = step{set: set, emit: s.keep, firsts: !o.Updates, scratch: baseline.NewScratch()}
 		en.shards = append(en.shards, s)
@@ -166,6 +167,7 @@ func (en *Engine) batch(ctx context.Context, events []*event.Event, detecting bo
 		findings = append(findings, s.findings...)
 		clear(s.findings)
 		s.findings = s.findings[:0]
+		clear(s.standing)
 		if s.err != nil {
 			errs = append(errs, s.err)
 			s.err = nil
@@ -327,6 +329,7 @@ type shard struct {
 	step     step
 	tasks    []task
 	findings []Finding
+	standing map[string]int // by id, the revision among them that a later one replaces
 	err      error
 	loads    int64
 	saves    int64
@@ -343,8 +346,23 @@ type task struct {
 	mark  mark
 }
 
-// keep takes in what the rules report.
-func (s *shard) keep(f Finding) { s.findings = append(s.findings, f) }
+// keep takes in what the rules report. Of one finding's revisions the first is
+// news, and so is one that raises the severity; of others the last is enough.
+func (s *shard) keep(f Finding) {
+	if f.Revision > 0 && f.Suppressed == "" {
+		if i, ok := s.standing[f.ID]; ok {
+			s.findings[i] = f
+			if f.Raised {
+				delete(s.standing, f.ID)
+			}
+			return
+		}
+		if !f.Raised {
+			s.standing[f.ID] = len(s.findings)
+		}
+	}
+	s.findings = append(s.findings, f)
+}
 
 func (s *shard) process(ctx context.Context, detecting bool) {
 	if len(s.tasks) == 0 {

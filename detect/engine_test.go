@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,6 +143,71 @@ func TestSeverityOfAFinding(t *testing.T) {
 			assert.Equal(t, int64(1), en.Stats().Findings)
 		})
 	}
+}
+
+// Of the revisions that a batch brings a finding, those are returned that say
+// something of their own: the first, those that raise it, and the last. That one
+// is the same however the events are batched.
+func TestUpdatesOfABatch(t *testing.T) {
+	graded := detect.New(info("graded"), func(p *detect.Pass) {
+		var s detect.Severity
+		if err := s.UnmarshalText([]byte(p.Event.UserAgent)); err == nil {
+			p.ReportAt(s, "", "graded", detect.Evidence{Name: "event", Observed: p.Event.ID})
+		}
+	})
+	tests := []struct {
+		name     string
+		reported string
+		want     []int // revisions
+	}{
+		{"one report", "low", []int{0}},
+		{"two", "low low", []int{0, 1}},
+		{"many", "low low low low", []int{0, 3}},
+		{"a rise", "low low high high high", []int{0, 2, 4}},
+		{"a rise at the end", "low low high", []int{0, 2}},
+		{"a rise, and what is weaker", "low low high low", []int{0, 2}},
+		{"two rises", "info low high high", []int{0, 1, 2, 3}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var events []*event.Event
+			for i, s := range strings.Fields(tt.reported) {
+				events = append(events, newEvent(i, on(1, "10:00:00").Add(time.Duration(i)*time.Minute), "alice", s))
+			}
+			var each []detect.Finding
+			one := newEngine(t, newSet(t, graded), nil, &detect.EngineOptions{Updates: true})
+			for _, e := range events {
+				each = append(each, process(t, one, e)...)
+			}
+			en := newEngine(t, newSet(t, graded), nil, &detect.EngineOptions{Updates: true})
+			var revisions []int
+			for _, f := range process(t, en, events...) {
+				revisions = append(revisions, f.Revision)
+				assert.Contains(t, each, f)
+			}
+			assert.Equal(t, tt.want, revisions)
+			assert.Equal(t, int64(1), en.Stats().Findings)
+
+			further := newEvent(100, on(1, "11:00:00"), "alice", "high")
+			assert.Equal(t, process(t, one, further), process(t, en, further), "a batch leaves nothing to the next")
+		})
+	}
+}
+
+// A revision that is kept back replaces none that is not.
+func TestUpdatesBesideSuppressed(t *testing.T) {
+	set, err := detect.NewSet([]detect.Detector{echo(info("echo"))}, &detect.SetOptions{
+		Suppressions: []detect.Suppression{{Rule: "echo", Reason: "a drill", Expires: on(1, "10:02:00")}},
+	})
+	require.NoError(t, err)
+	en := newEngine(t, set, nil, &detect.EngineOptions{Updates: true})
+	var events []*event.Event
+	for i, at := range []string{"10:00:00", "10:03:00", "10:01:00"} {
+		events = append(events, newEvent(i, on(1, at), "alice", "a"))
+	}
+	findings := process(t, en, events...)
+	require.Len(t, findings, 1)
+	assert.Equal(t, 1, findings[0].Revision)
 }
 
 func TestWarm(t *testing.T) {

@@ -34,8 +34,8 @@ type Coverage struct {
 	bridged  span // that came through EventBridge
 	bridgedR int64
 	buckets  map[string]*bucket
-	regions  map[string]int64
-	accounts map[string]int64
+	regions  counts
+	accounts counts
 	delays   histogram // from event to delivery
 	answers  histogram // from event to finding
 }
@@ -86,7 +86,7 @@ func New(infos []detect.Info) (*Coverage, error) {
 func (c *Coverage) Empty() *Coverage {
 	return &Coverage{
 		infos: c.infos, index: c.index, looked: make([]int64, len(c.infos)), kinds: make(map[detect.Telemetry]*span),
-		buckets: make(map[string]*bucket), regions: make(map[string]int64), accounts: make(map[string]int64),
+		buckets: make(map[string]*bucket), regions: make(counts), accounts: make(counts),
 	}
 }
 
@@ -115,8 +115,8 @@ func (c *Coverage) Observe(e *event.Event, delivered time.Time) {
 			c.looked[i]++
 		}
 	}
-	count(c.regions, e.Region)
-	count(c.accounts, e.AccountID)
+	c.regions.add(e.Region)
+	c.accounts.add(e.AccountID)
 	if e.Service() == "s3" {
 		c.bucket(e, kind)
 	}
@@ -179,11 +179,26 @@ func (c *Coverage) bucket(e *event.Event, kind detect.Telemetry) {
 	}
 }
 
-func count(counts map[string]int64, name string) {
-	if _, known := counts[name]; known {
-		counts[name]++
-	} else if name != "" && len(name) <= maxName && len(counts) < maxNames {
-		counts[strings.Clone(name)] = 1
+// counts are numbers of events by name. They are held by pointer because an
+// assignment to a map's entry replaces its key, too, and with it the copy of the
+// name by the event's memory.
+type counts map[string]*int64
+
+func (c counts) add(name string) {
+	if n := c[name]; n != nil {
+		*n++
+	} else if name != "" && len(name) <= maxName && len(c) < maxNames {
+		c[strings.Clone(name)] = new(int64(1))
+	}
+}
+
+func (c counts) merge(o counts) {
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		if n := c[name]; n != nil {
+			*n += *o[name]
+		} else if len(c) < maxNames {
+			c[name] = new(*o[name])
+		}
 	}
 }
 
@@ -214,16 +229,8 @@ func (c *Coverage) Merge(o *Coverage) {
 		b.access += o.buckets[name].access
 		b.named += o.buckets[name].named
 	}
-	mergeCounts(c.regions, o.regions)
-	mergeCounts(c.accounts, o.accounts)
+	c.regions.merge(o.regions)
+	c.accounts.merge(o.accounts)
 	c.delays.merge(&o.delays)
 	c.answers.merge(&o.answers)
-}
-
-func mergeCounts(to, from map[string]int64) {
-	for _, name := range slices.Sorted(maps.Keys(from)) {
-		if _, known := to[name]; known || len(to) < maxNames {
-			to[name] += from[name]
-		}
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cloudtell/cloudtell/detect"
 	"github.com/cloudtell/cloudtell/detect/coverage"
 	"github.com/cloudtell/cloudtell/event"
+	"github.com/cloudtell/cloudtell/event/eventtest"
 )
 
 var noon = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
@@ -212,6 +213,35 @@ func TestBounded(t *testing.T) {
 	assert.Len(t, r.Regions, 10_000)
 	assert.Len(t, r.Accounts, 10_000)
 	assert.Equal(t, int64(30_000), r.Logging[2].Events)
+}
+
+// Events may be in memory that is used again for those that follow.
+func TestNamesOutliveEvents(t *testing.T) {
+	const names, each = 7, 1000
+	var log strings.Builder
+	for i := range names * each {
+		n := fmt.Sprint(i / (each / 2) % names) // long gone when it comes again
+		fmt.Fprintln(&log, eventtest.Record{
+			Call: "s3:GetObject", By: eventtest.User("11112222333"+n, "alice"),
+			Request: map[string]any{"bucketName": "bucket-" + n, "key": strings.Repeat("x", i%100)},
+			More:    map[string]any{"awsRegion": "eu-west-" + n},
+		}.JSON())
+	}
+	c := observe(t)
+	for e, err := range event.Read(strings.NewReader(log.String()), &event.ReadOptions{Reuse: true}) {
+		require.NoError(t, err)
+		c.Observe(e, noon)
+	}
+	var want coverage.Report
+	for n := range names {
+		want.Regions = append(want.Regions, coverage.Count{Name: fmt.Sprint("eu-west-", n), Events: each})
+		want.Accounts = append(want.Accounts, coverage.Count{Name: fmt.Sprint("11112222333", n), Events: each})
+		want.Buckets = append(want.Buckets, coverage.Bucket{Name: fmt.Sprint("bucket-", n), DataEvents: each, Logged: true})
+	}
+	got := c.Report()
+	require.Equal(t, want.Regions, got.Regions)
+	require.Equal(t, want.Accounts, got.Accounts)
+	require.Equal(t, want.Buckets, got.Buckets)
 }
 
 func TestObserveDoesNotAllocate(t *testing.T) {

@@ -108,7 +108,7 @@ var advice = map[detect.Telemetry]string{
 
 // Report sums up what was seen so far.
 func (c *Coverage) Report() *Report {
-	r := &Report{Delivery: c.delays.delay(), Answer: c.answers.delay(), Regions: counts(c.regions), Accounts: counts(c.accounts)}
+	r := &Report{Delivery: c.delays.delay(), Answer: c.answers.delay(), Regions: c.regions.list(), Accounts: c.accounts.list()}
 	var needed, seen detect.Telemetry
 	for i := range c.infos {
 		needed |= c.infos[i].Needs
@@ -270,11 +270,11 @@ func some(names []string) string {
 	return s
 }
 
-// counts lists counts, the largest first.
-func counts(m map[string]int64) []Count {
+// list lists the counts, the largest first.
+func (c counts) list() []Count {
 	var list []Count
-	for name, n := range m {
-		list = append(list, Count{name, n})
+	for name, n := range c {
+		list = append(list, Count{name, *n})
 	}
 	slices.SortFunc(list, func(a, b Count) int { return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Name, b.Name)) })
 	return list

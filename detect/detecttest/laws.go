@@ -153,7 +153,7 @@ func alone(tr *trial, events []*event.Event) error {
 	if err != nil {
 		return err
 	}
-	got, err := tr.process(mixed, 1)
+	got, err := tr.process(mixed)
 	if err != nil {
 		return err
 	}
@@ -162,12 +162,19 @@ func alone(tr *trial, events []*event.Event) error {
 
 func sharded(tr *trial, events []*event.Event) error {
 	mixed := stream.AmongOthers(newRand(), events)
-	want, err := tr.process(mixed, 1)
+	want, err := tr.processBatches(mixed, 1)
 	if err != nil {
 		return err
 	}
+	each, err := tr.process(mixed)
+	if err != nil {
+		return err
+	}
+	if err := differ(last(want), "a batch", last(each), "each event alone"); err != nil {
+		return err
+	}
 	for _, shards := range []int{2, 8} {
-		got, err := tr.process(mixed, shards)
+		got, err := tr.processBatches(mixed, shards)
 		if err != nil {
 			return err
 		}
@@ -179,13 +186,13 @@ func sharded(tr *trial, events []*event.Event) error {
 }
 
 func shuffled(tr *trial, events []*event.Event) error {
-	inOrder, err := tr.process(events, 1)
+	inOrder, err := tr.process(events)
 	if err != nil {
 		return err
 	}
 	rng := newRand()
 	for range 4 {
-		outOfOrder, err := tr.process(stream.Shuffle(rng, events, baseline.Lateness), 1)
+		outOfOrder, err := tr.process(stream.Shuffle(rng, events, baseline.Lateness))
 		if err != nil {
 			return err
 		}
@@ -239,11 +246,11 @@ func (tr *trial) sameEpisodes(inOrder, outOfOrder []detect.Finding) error {
 }
 
 func duplicated(tr *trial, events []*event.Event) error {
-	want, err := tr.process(events, 1)
+	want, err := tr.process(events)
 	if err != nil {
 		return err
 	}
-	got, err := tr.process(stream.Duplicate(newRand(), events), 1)
+	got, err := tr.process(stream.Duplicate(newRand(), events))
 	if err != nil {
 		return err
 	}
@@ -344,7 +351,7 @@ func untouched(tr *trial, events []*event.Event) error {
 		}
 		got = append(got, findings...)
 	}
-	want, err := tr.process(events, 1)
+	want, err := tr.process(events)
 	if err != nil {
 		return err
 	}
@@ -352,7 +359,7 @@ func untouched(tr *trial, events []*event.Event) error {
 }
 
 func resumed(tr *trial, events []*event.Event) error {
-	whole, err := tr.process(events, 1)
+	whole, err := tr.process(events)
 	if err != nil {
 		return err
 	}
@@ -386,18 +393,18 @@ func resumed(tr *trial, events []*event.Event) error {
 }
 
 func clock(tr *trial, events []*event.Event) error {
-	want, err := tr.process(events, 1)
+	want, err := tr.process(events)
 	if err != nil {
 		return err
 	}
-	got, err := tr.process(events, 1)
+	got, err := tr.process(events)
 	if err != nil {
 		return err
 	}
 	if err := differ(want, "the first run", got, "the second run"); err != nil || tr.elsewhen == nil {
 		return err
 	}
-	tr.elsewhen(func() { got, err = tr.process(events, 1) })
+	tr.elsewhen(func() { got, err = tr.process(events) })
 	if err != nil {
 		return err
 	}
@@ -498,15 +505,25 @@ func (s *flakyStore) Save(ctx context.Context, records []baseline.Record) error 
 	return s.memory.Save(ctx, records)
 }
 
-// process runs events through an engine, in batches, and returns every
-// revision of every finding.
-func (tr *trial) process(events []*event.Event, shards int) ([]detect.Finding, error) {
+// process runs events through an engine, each in a batch of its own, and returns
+// every revision of every finding.
+func (tr *trial) process(events []*event.Event) ([]detect.Finding, error) {
+	return tr.run(events, 1, 1)
+}
+
+// processBatches runs events through an engine in batches. Of the revisions that
+// one brings a finding it returns those that the engine does.
+func (tr *trial) processBatches(events []*event.Event, shards int) ([]detect.Finding, error) {
+	return tr.run(events, 500, shards)
+}
+
+func (tr *trial) run(events []*event.Event, batch, shards int) ([]detect.Finding, error) {
 	engine, err := detect.NewEngine(tr.set, nil, &detect.EngineOptions{Shards: shards, Updates: true})
 	if err != nil {
 		return nil, err
 	}
 	var all []detect.Finding
-	for batch := range slices.Chunk(events, 500) {
+	for batch := range slices.Chunk(events, batch) {
 		findings, err := engine.Process(context.Background(), batch)
 		if err != nil {
 			return nil, err

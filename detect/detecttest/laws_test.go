@@ -104,7 +104,7 @@ func TestPracticeMakesTheDetectorsReport(t *testing.T) {
 	tr, err := newTrial(good(), practice(t))
 	require.NoError(t, err)
 	for _, stream := range [][]*event.Event{tr.given, tr.random} {
-		findings, err := tr.process(stream, 1)
+		findings, err := tr.process(stream)
 		require.NoError(t, err)
 		rules := make(map[string]bool)
 		for _, f := range findings {

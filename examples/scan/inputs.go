@@ -56,11 +56,8 @@ func (c *reading) unread() string {
 
 // A job is a few inputs to read.
 type job struct {
-	inputs []input
-	// earliest is the time of the first event that may be in them, or in those
-	// of later jobs, in Unix nanoseconds.
-	earliest int64
-	batches  chan *batch // what was read; closed at the end
+	inputs  []input
+	batches chan *batch // what was read; closed at the end
 }
 
 // maxJob is the number of inputs in a job. Most of CloudTrail's files are small.
@@ -72,7 +69,8 @@ const maxJob = 8
 // delivered it holds no event from more than the lag before that, and such files
 // are read in the order of delivery; of other files and of standard input, which
 // are read first, nothing is known. A few batches for each processor are the
-// memory that it needs, besides the names of folders.
+// memory that it needs, besides the names of folders. Of large files not much more
+// than one for each processor has to be held until it is complete.
 //
 // Its error is one that ends the scan: the context's, or one of the functions'.
 // What is wrong with the input itself is noted in the reading.
@@ -107,9 +105,6 @@ func (in *intake) read(ctx context.Context, paths []string, add func(*batch) err
 		})
 	})
 	for j := range order {
-		if err := complete(j.earliest); err != nil {
-			return err
-		}
 		for open := true; open; {
 			var b *batch
 			select {
@@ -117,10 +112,14 @@ func (in *intake) read(ctx context.Context, paths []string, add func(*batch) err
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			if open {
-				if err := add(b); err != nil {
-					return err
-				}
+			if !open {
+				break
+			}
+			if err := complete(b.earliest); err != nil {
+				return err
+			}
+			if err := add(b); err != nil {
+				return err
 			}
 		}
 	}
@@ -139,9 +138,9 @@ func (in *intake) jobs(ctx context.Context, paths []string, yield func(*job) boo
 		next = nil
 		return j == nil || yield(j)
 	}
-	in.inputs(ctx, paths, func(i input, earliest int64) bool {
+	in.inputs(ctx, paths, func(i input) bool {
 		if next == nil {
-			next = &job{earliest: earliest, batches: make(chan *batch, 1)}
+			next = &job{batches: make(chan *batch, 1)}
 		}
 		next.inputs = append(next.inputs, i)
 		return len(next.inputs) < maxJob || flush()
@@ -159,9 +158,8 @@ type input struct {
 
 // inputs yields the inputs that paths stand for, until the context ends or yield
 // returns false: first those whose events may be from any time, then CloudTrail's
-// in the order of delivery. earliest is the time of the first event in all that
-// follow.
-func (in *intake) inputs(ctx context.Context, paths []string, yield func(i input, earliest int64) bool) {
+// in the order of delivery.
+func (in *intake) inputs(ctx context.Context, paths []string, yield func(input) bool) {
 	dated := newDeliveries()
 	for _, path := range paths {
 		stopped := false
@@ -174,7 +172,7 @@ func (in *intake) inputs(ctx context.Context, paths []string, yield func(i input
 			first, known := folders[folder]
 			switch {
 			case !i.trail:
-				stopped = !yield(i, math.MinInt64)
+				stopped = !yield(i)
 			case i.name == path:
 				dated.push(&stretch{files: []input{i}, next: i.delivered})
 			case !known || i.delivered < first:
@@ -192,10 +190,19 @@ func (in *intake) inputs(ctx context.Context, paths []string, yield func(i input
 	for i, err := range inOrder(dated) {
 		if err != nil {
 			in.note(&in.reading.failed, i.name, err)
-		} else if !yield(i, time.Unix(i.delivered, 0).Add(-in.lag).UnixNano()) {
+		} else if !yield(i) {
 			return
 		}
 	}
+}
+
+// earliest returns the time of the first event that may be in an input, or in
+// those that follow it, in Unix nanoseconds.
+func (in *intake) earliest(i input) int64 {
+	if !i.trail {
+		return math.MinInt64
+	}
+	return time.Unix(i.delivered, 0).Add(-in.lag).UnixNano()
 }
 
 // walk yields the files that a path stands for, until yield returns false.
@@ -374,6 +381,7 @@ func (r *reader) file(ctx context.Context, i input, j *job) bool {
 		return true
 	}
 	var f fileReading
+	earliest, large := in.earliest(i), false
 	for e, err := range event.Read(text, &r.options) {
 		if errors.Is(err, event.ErrGuardDuty) {
 			if err = in.foreign.add(err); err == nil {
@@ -394,13 +402,19 @@ func (r *reader) file(ctx context.Context, i input, j *job) bool {
 		}
 		if r.batch == nil {
 			r.batch = batches.Get().(*batch)
+			r.batch.earliest = earliest
 		}
+		earliest = math.MinInt64 // a file is put in order as a whole, even if it breaks the promise
 		r.batch.add(e, delivered)
-		if r.batch.full() && !r.send(ctx, j) {
-			return false
+		if r.batch.full() {
+			large = true
+			if !r.send(ctx, j) {
+				return false
+			}
 		}
 	}
-	if ctx.Err() != nil {
+	// The next file begins a batch, and lets go what is before it.
+	if ctx.Err() != nil || large && !r.send(ctx, j) {
 		return false
 	}
 	in.progress.files.Add(1)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -689,6 +690,40 @@ func TestLag(t *testing.T) {
 		rest := slices.Delete(ids, at, at+1)
 		assert.True(t, slices.IsSorted(rest))
 	}
+}
+
+// TestLargeFilesAreLetGo pins that of files with many records, one job's too,
+// not much more than one is in memory at a time.
+func TestLargeFilesAreLetGo(t *testing.T) {
+	const each = 5*maxEntries + 1
+	files := make(map[string]string)
+	for i := range 2 * maxJob {
+		at := noon.Add(time.Duration(i) * time.Hour)
+		var text strings.Builder
+		for n := range each {
+			text.WriteString(quarantine(fmt.Sprint(i, "-", n), at.Add(time.Duration(each-n)*time.Second).Format(time.RFC3339)))
+		}
+		files[at.Add(5*time.Minute).Format("1_CloudTrail_eu-west-1_20060102T1504Z_x.json")] = text.String()
+	}
+	var held []int64
+	most, bound := 0, int64(math.MinInt64)
+	add := func(b *batch) error {
+		for _, e := range b.entries {
+			require.GreaterOrEqual(t, e.at, bound, "nothing comes from before what was said to be complete")
+			held = append(held, e.at)
+		}
+		most = max(most, len(held))
+		return nil
+	}
+	complete := func(before int64) error {
+		bound = max(bound, before)
+		held = slices.DeleteFunc(held, func(at int64) bool { return at < bound })
+		return nil
+	}
+	in := &intake{lag: 10 * time.Minute}
+	require.NoError(t, in.read(t.Context(), []string{write(t, files)}, add, complete))
+	assert.Equal(t, int64(2*maxJob*each), in.reading.records)
+	assert.LessOrEqual(t, most, each)
 }
 
 // TestListingEnds pins that the end of the context ends the listing of folders

@@ -44,6 +44,9 @@ type batch struct {
 	entries []entry // in order, once it is with a sorter
 	events  event.Batch
 	size    int // bytes of text
+	// earliest is the time of the first event that may be in it, or in what is
+	// read after it, in Unix nanoseconds, as far as is known where a file begins.
+	earliest int64
 }
 
 // A batch is full with so many events, or bytes of text: as much as an
