@@ -200,10 +200,12 @@ func sensitiveKeyRead(c *Config) detect.Detector {
 		if p.Excuse("ever new files of the kind are usual for the principal", severity == detect.Silent) {
 			return
 		}
-		p.ReportAt(severity, subjectOf(sensitiveFiles.Age(p), n.Value), fmt.Sprintf("%s read from %s: %s", kind, e.Bucket(), shown(key)), detect.Evidence{
-			Name:     "object whose key tells what it holds",
-			Observed: fmt.Sprintf("%s/%s, from %s with %s", e.Bucket(), shown(key), source(e), clip(e.UserAgent)),
-			Expected: usualReads(n, sensitiveFiles.Age(p)),
+		p.ReportWith(severity, subjectOf(sensitiveFiles.Age(p), n.Value), func() (string, []detect.Evidence) {
+			return fmt.Sprintf("%s read from %s: %s", kind, e.Bucket(), shown(key)), []detect.Evidence{{
+				Name:     "object whose key tells what it holds",
+				Observed: fmt.Sprintf("%s/%s, from %s with %s", e.Bucket(), shown(key), source(e), clip(e.UserAgent)),
+				Expected: usualReads(n, sensitiveFiles.Age(p)),
+			}}
 		})
 	})
 }
