@@ -119,6 +119,14 @@ func usualReads(n baseline.Novelty, age baseline.Age) string {
 	return "since " + since + ": " + list
 }
 
+// firstRead ends the title of a finding about the first reading of something.
+func firstRead(e *event.Event) string {
+	if e.Denied() {
+		return " asked for, and denied"
+	}
+	return " read for the first time"
+}
+
 // attempted reports whether a call read something or was denied it. Calls that
 // failed otherwise, for a thing that does not exist or too often, tell nothing.
 func attempted(e *event.Event) bool { return e.Succeeded() || e.Denied() }

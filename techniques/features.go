@@ -172,20 +172,38 @@ func newTool(p *detect.Pass) bool {
 	return n.New && steady(n) && mature(tools.Age(p))
 }
 
+// circumstances are what about a call, besides what it does, is new to its
+// principal.
+type circumstances struct{ network, tool bool }
+
+// raise returns a severity one step higher for each of them.
+func (c circumstances) raise(s detect.Severity) detect.Severity {
+	if c.network {
+		s = raised(s, 1)
+	}
+	if c.tool {
+		s = raised(s, 1)
+	}
+	return s
+}
+
+// evidence returns a rule's own evidence, and behind it what is new.
+func (c circumstances) evidence(p *detect.Pass, own ...detect.Evidence) []detect.Evidence {
+	if c.network {
+		own = append(own, networkEvidence(p))
+	}
+	if c.tool {
+		own = append(own, toolEvidence(p))
+	}
+	return own
+}
+
 // unfamiliar returns how much something weighs that a principal does: more from
-// a network or with a tool that is new to it, which are then added to the
-// evidence, and less for people in the console. Rules that ask it use networks
-// and tools.
-func unfamiliar(c *Config, p *detect.Pass, s detect.Severity, evidence ...detect.Evidence) (detect.Severity, []detect.Evidence) {
-	if newNetwork(c, p) {
-		s = raised(s, 1)
-		evidence = append(evidence, networkEvidence(p))
-	}
-	if newTool(p) {
-		s = raised(s, 1)
-		evidence = append(evidence, toolEvidence(p))
-	}
-	return person(p.Event, s), evidence
+// a network or with a tool that is new to it, which belong in the evidence then,
+// and less for people in the console. Rules that ask it use networks and tools.
+func unfamiliar(c *Config, p *detect.Pass, s detect.Severity) (detect.Severity, circumstances) {
+	around := circumstances{network: newNetwork(c, p), tool: newTool(p)}
+	return person(p.Event, around.raise(s)), around
 }
 
 // habit describes what is normal for a key, for a finding to show.

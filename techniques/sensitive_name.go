@@ -1,8 +1,8 @@
 package techniques
 
 import (
-	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // A sensitiveWord is a word that tells of a secret in a parameter's name.
@@ -50,6 +50,8 @@ var sensitiveWords = []sensitiveWord{
 	{"pass", false, atEnd},
 }
 
+var wordsBy = byLast(sensitiveWords, func(s sensitiveWord, last string) bool { return endAlike(s.word, last) || endAlike("s", last) })
+
 // descriptions are last words of what is about a secret, not a secret itself:
 // token-url, secret-arn, password-policy.
 var descriptions = []string{
@@ -93,7 +95,7 @@ func (c *Config) sensitivePart(part string, leaf bool) string {
 		if found == "" {
 			found = c.sensitiveWord(word, before, leaf, next == "")
 		}
-		if next == "" && containsFold(descriptions, word) {
+		if next == "" && found != "" && containsFold(descriptions, word) {
 			return ""
 		}
 		before, word, rest = word, next, after
@@ -102,7 +104,7 @@ func (c *Config) sensitivePart(part string, leaf bool) string {
 }
 
 func (c *Config) sensitiveWord(word, before string, leaf, last bool) string {
-	for _, s := range sensitiveWords {
+	for _, s := range wordsBy[word[len(word)-1]] {
 		if s.place == inLeaf && !leaf || s.place == atEnd && !(leaf && last) {
 			continue
 		}
@@ -132,7 +134,7 @@ func plural(word, wanted string, glued bool) bool {
 		if glued && len(word) > len(wanted) {
 			word = word[len(word)-len(wanted):]
 		}
-		return strings.EqualFold(word, wanted)
+		return sameWord(word, wanted)
 	}
 	if n := len(word) - 1; word[n]|0x20 == 's' && same(word[:n]) {
 		return true
@@ -141,7 +143,37 @@ func plural(word, wanted string, glued bool) bool {
 }
 
 func containsFold(list []string, word string) bool {
-	return slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, word) })
+	for _, s := range list {
+		if sameWord(s, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameWord is [strings.EqualFold], quick with words whose last letters differ.
+func sameWord(a, b string) bool { return endAlike(a, b) && strings.EqualFold(a, b) }
+
+// endAlike reports whether the last letters of two texts may be the same.
+func endAlike(a, b string) bool {
+	if a == "" || b == "" {
+		return a == b
+	}
+	x, y := a[len(a)-1], b[len(b)-1]
+	return x|0x20 == y|0x20 || x|y >= utf8.RuneSelf
+}
+
+// byLast returns, for each byte that a text may end in, what of a list fits
+// that: most texts need then be compared with few.
+func byLast[T any](list []T, fits func(t T, last string) bool) (by [256][]T) {
+	for last := range by {
+		for _, t := range list {
+			if fits(t, string([]byte{byte(last)})) {
+				by[last] = append(by[last], t)
+			}
+		}
+	}
+	return by
 }
 
 // nextWord returns the first word in s and what follows it. A word is a run of

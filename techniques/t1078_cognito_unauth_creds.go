@@ -69,10 +69,12 @@ func cognitoUnauthCreds(*Config) detect.Detector {
 		if p.Excuse("guests of the pool use such software", !n.New) {
 			return
 		}
-		p.ReportAt(surprise(n, detect.Low), subjectOf(guestTools.Age(p), n.Value), "AWS credentials given to a guest with "+n.Value+" from "+e.SourceAddress, detect.Evidence{
-			Name:     "software that fetches credentials for guests of the identity pool",
-			Observed: n.Value + " (" + clip(e.UserAgent) + ") for " + clip(e.Request.At("identityId").Text()),
-			Expected: habit(n),
+		p.ReportWith(surprise(n, detect.Low), subjectOf(guestTools.Age(p), n.Value), func() (string, []detect.Evidence) {
+			return "AWS credentials given to a guest with " + n.Value + " from " + e.SourceAddress, []detect.Evidence{{
+				Name:     "software that fetches credentials for guests of the identity pool",
+				Observed: n.Value + " (" + clip(e.UserAgent) + ") for " + clip(e.Request.At("identityId").Text()),
+				Expected: habit(n),
+			}}
 		})
 	})
 }

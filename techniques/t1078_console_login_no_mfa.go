@@ -39,13 +39,13 @@ func consoleLoginNoMFA(c *Config) detect.Detector {
 		if root {
 			severity, who = detect.High, "root"
 		}
-		evidence := []detect.Evidence{{Name: "MFA used", Observed: "No", Expected: "Yes"}}
-		title := "console sign-in of " + who + " without MFA from " + e.SourceAddress
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			title += ", a network new to it"
-			evidence = append(evidence, networkEvidence(p))
-		}
-		p.ReportAt(severity, "", title, evidence...)
+		around := circumstances{network: newNetwork(c, p)}
+		p.ReportWith(around.raise(severity), "", func() (string, []detect.Evidence) {
+			title := "console sign-in of " + who + " without MFA from " + e.SourceAddress
+			if around.network {
+				title += ", a network new to it"
+			}
+			return title, around.evidence(p, detect.Evidence{Name: "MFA used", Observed: "No", Expected: "Yes"})
+		})
 	})
 }

@@ -66,12 +66,14 @@ func deniedBurst(c *Config) detect.Detector {
 			p.Excuse("the principal is refused much on many days", deniedCallBursts.In(p).Normal) {
 			return
 		}
-		severity, evidence := unfamiliar(c, p, detect.Medium, detect.Evidence{
-			Name:     "different calls refused within 10 minutes",
-			Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
-			Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
-			EventIDs: w.EventIDs(),
+		severity, around := unfamiliar(c, p, detect.Medium)
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("%d different calls refused within 10 minutes", w.Count), around.evidence(p, detect.Evidence{
+				Name:     "different calls refused within 10 minutes",
+				Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
+				Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
+				EventIDs: w.EventIDs(),
+			})
 		})
-		p.ReportAt(severity, "", fmt.Sprintf("%d different calls refused within 10 minutes", w.Count), evidence...)
 	})
 }

@@ -99,12 +99,15 @@ func deniedThenAllowed(c *Config) detect.Detector {
 		if !p.Require("one of them was allowed afterwards", len(allowed) > 0) {
 			return
 		}
-		severity, evidence := unfamiliar(c, p, detect.Low, detect.Evidence{
-			Name:     "calls refused within an hour, and those of them allowed afterwards",
-			Observed: fmt.Sprintf("%d refused: %s; allowed: %s", w.Count, strings.Join(w.Values(), ", "), strings.Join(allowed, ", ")),
-			Expected: fmt.Sprintf("fewer than %d refused, besides those of other days", p.Threshold()),
-			EventIDs: w.EventIDs(),
+		severity, around := unfamiliar(c, p, detect.Low)
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			title := fmt.Sprintf("%s allowed after %d different calls were refused", allowed[len(allowed)-1], w.Count)
+			return title, around.evidence(p, detect.Evidence{
+				Name:     "calls refused within an hour, and those of them allowed afterwards",
+				Observed: fmt.Sprintf("%d refused: %s; allowed: %s", w.Count, strings.Join(w.Values(), ", "), strings.Join(allowed, ", ")),
+				Expected: fmt.Sprintf("fewer than %d refused, besides those of other days", p.Threshold()),
+				EventIDs: w.EventIDs(),
+			})
 		})
-		p.ReportAt(severity, "", fmt.Sprintf("%s allowed after %d different calls were refused", allowed[len(allowed)-1], w.Count), evidence...)
 	})
 }

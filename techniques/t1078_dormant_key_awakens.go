@@ -50,10 +50,12 @@ func dormantKeyAwakens(c *Config) detect.Detector {
 		if c.knownSource(e) {
 			severity = detect.Low
 		}
-		p.ReportAt(severity, "", fmt.Sprintf("access key used from %s after %d days of silence", e.SourceAddress, a.Days), detect.Evidence{
-			Name:     "days since a long-term key of the user was last used",
-			Observed: fmt.Sprintf("%d, since %s", a.Days, a.Last.Format("2006-01-02")),
-			Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("access key used from %s after %d days of silence", e.SourceAddress, a.Days), []detect.Evidence{{
+				Name:     "days since a long-term key of the user was last used",
+				Observed: fmt.Sprintf("%d, since %s", a.Days, a.Last.Format("2006-01-02")),
+				Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
+			}}
 		})
 	})
 }

@@ -50,18 +50,21 @@ func firstSeenSourceIP(c *Config) detect.Detector {
 			}
 			severity = detect.Low
 		}
-		title := "calls from " + e.SourceAddress + ", a network new to the principal"
-		evidence := []detect.Evidence{networkEvidence(p)}
-		if newTool(p) {
+		around, outside := circumstances{tool: newTool(p)}, c.unknownSource(e)
+		if severity = around.raise(severity); outside {
 			severity = raised(severity, 1)
-			title += ", with a tool new to it"
-			evidence = append(evidence, toolEvidence(p))
 		}
-		if c.unknownSource(e) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, outsideEvidence(c, e))
-		}
-		p.ReportAt(person(e, surprise(n, severity)), origin(e), title, evidence...)
+		p.ReportWith(person(e, surprise(n, severity)), origin(e), func() (string, []detect.Evidence) {
+			title := "calls from " + e.SourceAddress + ", a network new to the principal"
+			if around.tool {
+				title += ", with a tool new to it"
+			}
+			evidence := around.evidence(p, networkEvidence(p))
+			if outside {
+				evidence = append(evidence, outsideEvidence(c, e))
+			}
+			return title, evidence
+		})
 	})
 }
 

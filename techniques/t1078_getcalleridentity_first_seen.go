@@ -40,25 +40,26 @@ func getCallerIdentityFirstSeen(c *Config) detect.Detector {
 		if !p.Require("the question is no habit of the principal", identityChecks.In(p).New) {
 			return
 		}
-		severity := detect.Low
-		title := "asks for its own identity for the first time"
-		evidence := []detect.Evidence{{Name: "GetCallerIdentity", Observed: "called with " + string(p.Event.Tool), Expected: "no such question"}}
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			title += ", from a new network"
-			evidence = append(evidence, networkEvidence(p))
-		}
-		if newTool(p) {
-			severity = raised(severity, 1)
-			title += ", with a new tool"
-			evidence = append(evidence, toolEvidence(p))
-		}
 		const someDenied = 3
-		if w := deniedReads.In(p); w.Count >= someDenied {
+		around, denied := circumstances{network: newNetwork(c, p), tool: newTool(p)}, deniedReads.In(p)
+		severity := around.raise(detect.Low)
+		if denied.Count >= someDenied {
 			severity = raised(severity, 1)
-			title += ", among denied calls"
-			evidence = append(evidence, deniedEvidence(w, someDenied))
 		}
-		p.ReportAt(person(p.Event, severity), "", title, evidence...)
+		p.ReportWith(person(p.Event, severity), "", func() (string, []detect.Evidence) {
+			title := "asks for its own identity for the first time"
+			evidence := around.evidence(p, detect.Evidence{Name: "GetCallerIdentity", Observed: "called with " + string(p.Event.Tool), Expected: "no such question"})
+			if around.network {
+				title += ", from a new network"
+			}
+			if around.tool {
+				title += ", with a new tool"
+			}
+			if denied.Count >= someDenied {
+				title += ", among denied calls"
+				evidence = append(evidence, deniedEvidence(denied, someDenied))
+			}
+			return title, evidence
+		})
 	})
 }

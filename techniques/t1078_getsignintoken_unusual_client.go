@@ -80,12 +80,11 @@ func getSigninTokenUnusualClient(c *Config) detect.Detector {
 			return
 		}
 		var severity detect.Severity
-		title := "console opened with the principal's credentials, by " + toolName(e)
 		switch {
 		case e.Principal.Kind == event.InstanceRole:
-			severity, title = detect.High, "console opened with the credentials of instance "+clip(e.Principal.Session)
+			severity = detect.High
 		case federated:
-			severity, title = detect.Medium, "console opened with an access key, by a federation token"
+			severity = detect.Medium
 			if !known {
 				severity = detect.Low
 			}
@@ -96,16 +95,21 @@ func getSigninTokenUnusualClient(c *Config) detect.Detector {
 		default:
 			severity = surprise(ways, detect.Low)
 		}
-		evidence := []detect.Evidence{{
-			Name:     "way from credentials to the console",
-			Observed: e.Operation + " with " + clip(e.UserAgent) + " from " + source(e),
-			Expected: habit(ways),
-			EventIDs: steps.EventIDs(),
-		}}
-		if severity > detect.Informational && newNetwork(c, p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, networkEvidence(p))
-		}
-		p.ReportAt(severity, "", title+", from "+e.SourceAddress, evidence...)
+		around := circumstances{network: severity > detect.Informational && newNetwork(c, p)}
+		p.ReportWith(around.raise(severity), "", func() (string, []detect.Evidence) {
+			title := "console opened with the principal's credentials, by " + toolName(e)
+			switch {
+			case e.Principal.Kind == event.InstanceRole:
+				title = "console opened with the credentials of instance " + clip(e.Principal.Session)
+			case federated:
+				title = "console opened with an access key, by a federation token"
+			}
+			return title + ", from " + e.SourceAddress, around.evidence(p, detect.Evidence{
+				Name:     "way from credentials to the console",
+				Observed: e.Operation + " with " + clip(e.UserAgent) + " from " + source(e),
+				Expected: habit(ways),
+				EventIDs: steps.EventIDs(),
+			})
+		})
 	})
 }

@@ -34,6 +34,8 @@ func hackingToolUserAgent(c *Config) detect.Detector {
 		if longTerm(e) && e.Is("sts", "GetCallerIdentity") && e.Succeeded() || newNetwork(c, p) {
 			severity = detect.High
 		}
-		p.ReportAt(severity, string(e.Tool), "calls with a tool that names itself "+clip(e.UserAgent), toolEvidence(p))
+		p.ReportWith(severity, string(e.Tool), func() (string, []detect.Evidence) {
+			return "calls with a tool that names itself " + clip(e.UserAgent), []detect.Evidence{toolEvidence(p)}
+		})
 	})
 }

@@ -60,10 +60,12 @@ func instanceCredsOffInstance(c *Config) detect.Detector {
 		if strings.HasPrefix(e.Principal.Session, "i-") {
 			severity = detect.High
 		}
-		p.ReportAt(surprise(n, severity), origin(e), "credentials of instance "+clip(e.Principal.Session)+" used from "+e.SourceAddress, detect.Evidence{
-			Name:     "source network of the role's instances",
-			Observed: e.SourceAddress + " (" + n.Value + ")",
-			Expected: habit(n),
+		p.ReportWith(surprise(n, severity), origin(e), func() (string, []detect.Evidence) {
+			return "credentials of instance " + clip(e.Principal.Session) + " used from " + e.SourceAddress, []detect.Evidence{{
+				Name:     "source network of the role's instances",
+				Observed: e.SourceAddress + " (" + n.Value + ")",
+				Expected: habit(n),
+			}}
 		})
 	})
 }

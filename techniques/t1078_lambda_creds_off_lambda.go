@@ -67,33 +67,36 @@ func lambdaCredsOffLambda(c *Config) detect.Detector {
 		if !p.Require("the session is that of a Lambda function of long standing", lambdaFunctions.In(p).Established(e.Principal.Session)) {
 			return
 		}
-		place := newNetwork(c, p)
 		provider := newProvider(c, p)
-		tool := newBareTool(p)
-		if !p.Require("the place or the tool is new to the role", place || provider || tool) {
+		place, tool := provider || newNetwork(c, p), newBareTool(p)
+		if !p.Require("the place or the tool is new to the role", place || tool) {
 			return
 		}
 		severity := detect.Low
-		title := "the session of function " + clip(e.Principal.Session) + " used"
-		var evidence []detect.Evidence
-		if place || provider {
+		switch {
+		case place && tool:
+			severity = detect.High
+		case place:
 			severity = detect.Medium
-			title += " from " + e.SourceAddress + ", a place new to the role"
-			evidence = append(evidence, networkEvidence(p))
 		}
-		if provider {
-			evidence = append(evidence, providerEvidence(c, p))
-		}
-		if tool {
-			if place || provider {
-				severity = detect.High
+		p.ReportWith(severity, e.Principal.Session, func() (string, []detect.Evidence) {
+			title := "the session of function " + clip(e.Principal.Session) + " used"
+			var evidence []detect.Evidence
+			if place {
+				title += " from " + e.SourceAddress + ", a place new to the role"
+				evidence = append(evidence, networkEvidence(p))
 			}
-			title += " with " + string(e.Tool) + " outside Lambda"
-			evidence = append(evidence, detect.Evidence{
-				Name: "tool without the mark of Lambda's runtime", Observed: string(e.Tool) + " (" + clip(e.UserAgent) + ")", Expected: habit(bareTools.In(p)),
-			})
-		}
-		p.ReportAt(severity, e.Principal.Session, title, evidence...)
+			if provider {
+				evidence = append(evidence, providerEvidence(c, p))
+			}
+			if tool {
+				title += " with " + string(e.Tool) + " outside Lambda"
+				evidence = append(evidence, detect.Evidence{
+					Name: "tool without the mark of Lambda's runtime", Observed: string(e.Tool) + " (" + clip(e.UserAgent) + ")", Expected: habit(bareTools.In(p)),
+				})
+			}
+			return title, evidence
+		})
 	})
 }
 

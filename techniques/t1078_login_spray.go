@@ -88,26 +88,29 @@ func loginSpray(c *Config) detect.Detector {
 		}
 		e := p.Event
 		severity := detect.Medium
-		title := fmt.Sprintf("%d sign-ins failed within 10 minutes from %s, different users: %d", failures.Count, e.SourceAddress, users.Count)
-		if steps := signInSteps.In(p); steps.Done {
+		steps := signInSteps.In(p)
+		if steps.Done {
 			severity = detect.High
-			title += "; and one succeeded"
 		}
 		if c.knownSource(e) {
 			severity = severity.Lowered(1)
 		}
-		p.ReportAt(severity, "", title,
-			detect.Evidence{
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			title := fmt.Sprintf("%d sign-ins failed within 10 minutes from %s, different users: %d", failures.Count, e.SourceAddress, users.Count)
+			if steps.Done {
+				title += "; and one succeeded"
+			}
+			return title, []detect.Evidence{{
 				Name:     "users whose sign-in failed from one address within 10 minutes",
 				Observed: fmt.Sprintf("%d: %s", users.Count, strings.Join(users.Values(), ", ")),
 				Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
 				EventIDs: users.EventIDs(),
-			},
-			detect.Evidence{
+			}, {
 				Name:     "failed sign-ins from there",
 				Observed: fmt.Sprint(failures.Count),
 				Expected: fmt.Sprintf("fewer than %d, of however few users", sprayFailures),
 				EventIDs: failures.EventIDs(),
-			})
+			}}
+		})
 	})
 }

@@ -72,17 +72,17 @@ func oneKeyManyNetworks(c *Config) detect.Detector {
 		case longTermKey(e):
 			severity = detect.High
 		}
-		var places []string
-		for _, o := range others {
-			places = append(places, Location{ASN: o.group, City: o.label}.String())
-		}
-		p.ReportAt(person(e, surprise(n, severity)), e.Identity.AccessKeyID,
-			fmt.Sprintf("one access key used from %s and from %s within 30 minutes", clip(at.City), clip(others[0].label)),
-			detect.Evidence{
+		p.ReportWith(person(e, surprise(n, severity)), e.Identity.AccessKeyID, func() (string, []detect.Evidence) {
+			var places []string
+			for _, o := range others {
+				places = append(places, Location{ASN: o.group, City: o.label}.String())
+			}
+			return fmt.Sprintf("one access key used from %s and from %s within 30 minutes", clip(at.City), clip(others[0].label)), []detect.Evidence{{
 				Name:     "where " + clip(e.Identity.AccessKeyID) + " was used within 30 minutes",
 				Observed: e.SourceAddress + " (" + at.String() + "); " + strings.Join(places, "; "),
 				Expected: "one provider, or providers that are habits: " + habit(n),
 				EventIDs: eventsOf(others),
-			})
+			}}
+		})
 	})
 }

@@ -73,7 +73,9 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 			p.Require("a user, a person or a plain role made the call", false)
 			return
 		}
-		p.ReportAt(person(e, severity), cmp.Or(origin(e), place), "credentials used from "+e.SourceAddress+", outside the known networks", outsideEvidence(c, e))
+		p.ReportWith(person(e, severity), cmp.Or(origin(e), place), func() (string, []detect.Evidence) {
+			return "credentials used from " + e.SourceAddress + ", outside the known networks", []detect.Evidence{outsideEvidence(c, e)}
+		})
 	})
 }
 

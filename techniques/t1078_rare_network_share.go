@@ -85,18 +85,18 @@ func rareNetworkShare(c *Config) detect.Detector {
 		if e.Principal.Kind == event.SSO {
 			severity = detect.Low
 		}
-		evidence := []detect.Evidence{{
-			Name:     "sensitive actions through the provider within 24 hours",
-			Observed: strings.Join(labelsOf(actions), ", "),
-			Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
-			EventIDs: eventsOf(actions),
-		}, providerEvidence(c, p)}
-		title := fmt.Sprintf("%d sensitive actions from %s, which the principal hardly ever calls from", len(actions), clip(at.ASN))
-		if newTool(p) {
-			severity = raised(severity, 1)
-			title += ", with a tool new to it"
-			evidence = append(evidence, toolEvidence(p))
-		}
-		p.ReportAt(person(e, surprise(n, severity)), at.ASN, title, evidence...)
+		around := circumstances{tool: newTool(p)}
+		p.ReportWith(person(e, surprise(n, around.raise(severity))), at.ASN, func() (string, []detect.Evidence) {
+			title := fmt.Sprintf("%d sensitive actions from %s, which the principal hardly ever calls from", len(actions), clip(at.ASN))
+			if around.tool {
+				title += ", with a tool new to it"
+			}
+			return title, around.evidence(p, detect.Evidence{
+				Name:     "sensitive actions through the provider within 24 hours",
+				Observed: strings.Join(labelsOf(actions), ", "),
+				Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
+				EventIDs: eventsOf(actions),
+			}, providerEvidence(c, p))
+		})
 	})
 }

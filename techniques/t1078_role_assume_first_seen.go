@@ -53,38 +53,47 @@ func roleAssumeFirstSeen(c *Config) detect.Detector {
 			p.Excuse("the caller is of an own account, whose log tells it", foreign && c.ownAccount(e.Principal.AccountID)) {
 			return
 		}
-		title := "assumed role " + shown(n.Value) + " for the first time"
-		if k := e.Principal.Kind; k == event.Role || k == event.InstanceRole {
+		chained := e.Principal.Kind == event.Role || e.Principal.Kind == event.InstanceRole
+		if chained {
 			severity = raised(severity, 1)
-			title += ", from another role"
 		}
-		switch target := accountOf(n.Value); {
-		case foreign:
+		target := accountOf(n.Value)
+		elsewhere := target != e.Principal.AccountID && !c.ownAccount(target)
+		if foreign || elsewhere {
 			severity = raised(severity, 1)
-			title += ", from account " + e.Principal.AccountID
-		case target != e.Principal.AccountID && !c.ownAccount(target):
-			severity = raised(severity, 1)
-			title += ", in another account"
 		}
-		evidence := []detect.Evidence{{
-			Name:     "role assumed",
-			Observed: shown(n.Value) + " by " + e.Principal.Key,
-			Expected: habit(n),
-		}}
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			title += ", from a new network"
-			evidence = append(evidence, networkEvidence(p))
-		}
-		p.ReportAt(severity, subjectOf(rolesAssumed.Age(p), n.Value), title, evidence...)
+		around := circumstances{network: newNetwork(c, p)}
+		p.ReportWith(around.raise(severity), subjectOf(rolesAssumed.Age(p), n.Value), func() (string, []detect.Evidence) {
+			title := "assumed role " + shown(n.Value) + " for the first time"
+			if chained {
+				title += ", from another role"
+			}
+			switch {
+			case foreign:
+				title += ", from account " + e.Principal.AccountID
+			case elsewhere:
+				title += ", in another account"
+			}
+			if around.network {
+				title += ", from a new network"
+			}
+			return title, around.evidence(p, detect.Evidence{
+				Name:     "role assumed",
+				Observed: shown(n.Value) + " by " + e.Principal.Key,
+				Expected: habit(n),
+			})
+		})
 	})
 }
 
 // accountOf returns the account that an ARN names, or "".
 func accountOf(arn string) string {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) < 6 {
+	for range 4 {
+		_, arn, _ = strings.Cut(arn, ":")
+	}
+	account, _, whole := strings.Cut(arn, ":")
+	if !whole {
 		return ""
 	}
-	return parts[4]
+	return account
 }

@@ -45,21 +45,28 @@ func rootUse(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		severity, title := detect.Medium, "root called "+e.Operation+" from "+e.SourceAddress
-		switch {
-		case e.Operation == "ConsoleLogin":
-			title = "root signed in from " + e.SourceAddress
-		case longTermKey(e):
-			severity, title = detect.High, "an access key of root was used from "+e.SourceAddress
+		signIn, key := e.Operation == "ConsoleLogin", longTermKey(e)
+		severity := detect.Medium
+		if key && !signIn {
+			severity = detect.High
 		}
-		lastUse := "never before, as far as is remembered"
-		if a := rootDays.In(p); a.Days > 0 {
-			lastUse = "last on " + a.Last.Format(time.DateOnly)
-		}
-		p.ReportAt(severity, "", title, detect.Evidence{
-			Name:     "use of root",
-			Observed: clip(e.Operation) + " from " + source(e) + "; " + lastUse,
-			Expected: "none, but for what only root may do",
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			title := "root called " + e.Operation + " from " + e.SourceAddress
+			switch {
+			case signIn:
+				title = "root signed in from " + e.SourceAddress
+			case key:
+				title = "an access key of root was used from " + e.SourceAddress
+			}
+			lastUse := "never before, as far as is remembered"
+			if a := rootDays.In(p); a.Days > 0 {
+				lastUse = "last on " + a.Last.Format(time.DateOnly)
+			}
+			return title, []detect.Evidence{{
+				Name:     "use of root",
+				Observed: clip(e.Operation) + " from " + source(e) + "; " + lastUse,
+				Expected: "none, but for what only root may do",
+			}}
 		})
 	})
 }

@@ -99,15 +99,13 @@ func unusedRegion(c *Config) detect.Detector {
 		if e.Denied() {
 			verb = "was refused a call"
 		}
-		evidence := []detect.Evidence{{
-			Name:     "region of a management call",
-			Observed: n.Value + ": " + api(e) + ", " + outcome(e),
-			Expected: habit(n),
-		}}
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, networkEvidence(p))
-		}
-		p.ReportAt(person(e, surprise(n, severity)), subject, verb+" in "+n.Value+", a region new to the principal", evidence...)
+		around := circumstances{network: newNetwork(c, p)}
+		p.ReportWith(person(e, surprise(n, around.raise(severity))), subject, func() (string, []detect.Evidence) {
+			return verb + " in " + n.Value + ", a region new to the principal", around.evidence(p, detect.Evidence{
+				Name:     "region of a management call",
+				Observed: n.Value + ": " + api(e) + ", " + outcome(e),
+				Expected: habit(n),
+			})
+		})
 	})
 }

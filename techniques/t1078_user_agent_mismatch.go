@@ -44,18 +44,21 @@ func userAgentMismatch(c *Config) detect.Detector {
 		if longTerm(e) {
 			severity = detect.Medium
 		}
-		title := "uses " + string(e.Tool) + ", a tool new to the principal"
-		evidence := []detect.Evidence{toolEvidence(p)}
-		if triesKey(e, n) {
+		tried := triesKey(e, n)
+		if tried {
 			severity = detect.High
-			title = "a key that serves the AWS CLI is tried out with " + string(e.Tool)
 		}
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			title += ", from a network new to it"
-			evidence = append(evidence, networkEvidence(p))
-		}
-		p.ReportAt(person(e, surprise(n, severity)), n.Value, title, evidence...)
+		around := circumstances{network: newNetwork(c, p)}
+		p.ReportWith(person(e, surprise(n, around.raise(severity))), n.Value, func() (string, []detect.Evidence) {
+			title := "uses " + string(e.Tool) + ", a tool new to the principal"
+			if tried {
+				title = "a key that serves the AWS CLI is tried out with " + string(e.Tool)
+			}
+			if around.network {
+				title += ", from a network new to it"
+			}
+			return title, around.evidence(p, toolEvidence(p))
+		})
 	})
 }
 

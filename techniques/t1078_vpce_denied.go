@@ -77,11 +77,13 @@ func vpceDenied(c *Config) detect.Detector {
 		if kinds.Count >= endpointRefusedKinds || c.foreignAt(e) != "" {
 			severity = detect.Medium
 		}
-		p.ReportAt(severity, "", fmt.Sprintf("%d calls refused within 10 minutes by the policy of %s", w.Count, e.VPCEndpointID), detect.Evidence{
-			Name:     "calls refused by the policy of the VPC endpoint within 10 minutes",
-			Observed: fmt.Sprintf("%d: %s, the last by %s from %s", w.Count, strings.Join(kinds.Values(), ", "), e.Principal.Key, e.SourceAddress),
-			Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
-			EventIDs: w.EventIDs(),
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("%d calls refused within 10 minutes by the policy of %s", w.Count, e.VPCEndpointID), []detect.Evidence{{
+				Name:     "calls refused by the policy of the VPC endpoint within 10 minutes",
+				Observed: fmt.Sprintf("%d: %s, the last by %s from %s", w.Count, strings.Join(kinds.Values(), ", "), e.Principal.Key, e.SourceAddress),
+				Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
+				EventIDs: w.EventIDs(),
+			}}
 		})
 	})
 }

@@ -58,10 +58,12 @@ func vpceExternalPrincipal(c *Config) detect.Detector {
 		case len(c.Accounts) > 0:
 			severity = detect.High
 		}
-		p.ReportAt(surprise(n, severity), subjectOf(endpointAccounts.Age(p), account), "credentials of account "+account+" "+verb+" at "+e.VPCEndpointID, detect.Evidence{
-			Name:     "account of a caller at the VPC endpoint of account " + endpointOwner(e),
-			Observed: account + ": " + e.Principal.Key + " called " + api(e) + " from " + e.SourceAddress + ", " + outcome(e),
-			Expected: habit(n),
+		p.ReportWith(surprise(n, severity), subjectOf(endpointAccounts.Age(p), account), func() (string, []detect.Evidence) {
+			return "credentials of account " + account + " " + verb + " at " + e.VPCEndpointID, []detect.Evidence{{
+				Name:     "account of a caller at the VPC endpoint of account " + endpointOwner(e),
+				Observed: account + ": " + e.Principal.Key + " called " + api(e) + " from " + e.SourceAddress + ", " + outcome(e),
+				Expected: habit(n),
+			}}
 		})
 	})
 }

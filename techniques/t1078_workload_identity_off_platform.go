@@ -93,6 +93,8 @@ func workloadIdentityOffPlatform(c *Config) detect.Detector {
 		} else { // where a new one runs is not known
 			severity, subject = detect.Informational, ""
 		}
-		p.ReportAt(severity, subject, "a workload's identity used from "+e.SourceAddress+", which belongs to no hosting provider", providerEvidence(c, p))
+		p.ReportWith(severity, subject, func() (string, []detect.Evidence) {
+			return "a workload's identity used from " + e.SourceAddress + ", which belongs to no hosting provider", []detect.Evidence{providerEvidence(c, p)}
+		})
 	})
 }

@@ -67,11 +67,11 @@ func anonymousRead(c *Config) detect.Detector {
 			p.Excuse("the bucket is meant to be public", c.publicBucket(bucket)) {
 			return
 		}
-		severity, expected := detect.High, "no anonymous reads: not in Config.PublicBuckets, and no habit"
-		switch habitual := anonymousHabit.In(p); {
-		case c.sensitiveBucket(bucket):
-			severity, expected = detect.Critical, "no anonymous reads of a sensitive bucket"
-		case !habitual.New:
+		severity, sensitive, habitual := detect.High, c.sensitiveBucket(bucket), !anonymousHabit.In(p).New
+		switch {
+		case sensitive:
+			severity = detect.Critical
+		case habitual:
 			n := anonymousNetworks.In(p)
 			if !p.Require("the bucket, read without credentials for a week, was read so from a new network", n.New) {
 				return
@@ -80,12 +80,20 @@ func anonymousRead(c *Config) detect.Detector {
 			if p.Excuse("the bucket is read from ever new networks", severity == detect.Silent) {
 				return
 			}
-			expected = "anonymous reads from " + habit(n)
 		}
-		p.ReportAt(severity, bucket, fmt.Sprintf("%s read anonymously from %s", bucket, e.SourceAddress), detect.Evidence{
-			Name:     "successful request without credentials",
-			Observed: fmt.Sprintf("%s of %s from %s", e.Operation, e.ObjectKey(), source(e)),
-			Expected: expected,
+		p.ReportWith(severity, bucket, func() (string, []detect.Evidence) {
+			expected := "no anonymous reads: not in Config.PublicBuckets, and no habit"
+			switch {
+			case sensitive:
+				expected = "no anonymous reads of a sensitive bucket"
+			case habitual:
+				expected = "anonymous reads from " + habit(anonymousNetworks.In(p))
+			}
+			return fmt.Sprintf("%s read anonymously from %s", bucket, e.SourceAddress), []detect.Evidence{{
+				Name:     "successful request without credentials",
+				Observed: fmt.Sprintf("%s of %s from %s", e.Operation, e.ObjectKey(), source(e)),
+				Expected: expected,
+			}}
 		})
 	})
 }

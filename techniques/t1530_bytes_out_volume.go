@@ -78,13 +78,14 @@ func bytesOutVolume(c *Config) detect.Detector {
 		if hour.onlyNewBuckets() || hour.onlyNewNetworks() {
 			severity = raised(severity, 1)
 		}
-		evidence := append([]detect.Evidence{{
-			Name:     "bytes read from S3 in ten minutes",
-			Observed: megabytes(r.Now),
-			Expected: fmt.Sprintf("about %s, the median of %d days with reads; %s was reached on two of them",
-				megabytes(int64(past.Typical)), past.Days, megabytes(past.Peak)),
-		}, objectsEvidence(objectsRead.In(p))}, hour.evidence(p)...)
-		p.ReportAt(person(e, severity), "", fmt.Sprintf("%s read from S3 in ten minutes, %s in usual ones", megabytes(r.Now), megabytes(int64(past.Typical))), evidence...)
+		p.ReportWith(person(e, severity), "", func() (string, []detect.Evidence) {
+			now, typical := megabytes(r.Now), megabytes(int64(past.Typical))
+			return fmt.Sprintf("%s read from S3 in ten minutes, %s in usual ones", now, typical), append([]detect.Evidence{{
+				Name:     "bytes read from S3 in ten minutes",
+				Observed: now,
+				Expected: fmt.Sprintf("about %s, the median of %d days with reads; %s was reached on two of them", typical, past.Days, megabytes(past.Peak)),
+			}, objectsEvidence(objectsRead.In(p))}, hour.evidence(p)...)
+		})
 	})
 }
 

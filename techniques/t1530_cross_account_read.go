@@ -90,17 +90,19 @@ func crossAccountRead(c *Config) detect.Detector {
 		if p.Excuse("the bucket is read by ever new accounts", severity == detect.Silent) {
 			return
 		}
-		expected := "accounts that read it: " + habit(n)
-		if configured {
-			expected = "Config.Accounts; " + expected
-		}
-		p.ReportAt(severity, reader, fmt.Sprintf("objects of %s read by account %s", bucket, reader), detect.Evidence{
-			Name:     "account of the reader",
-			Observed: fmt.Sprintf("%s, as %s from %s", reader, e.Principal.Name, source(e)),
-			Expected: expected,
-		}, detect.Evidence{
-			Name:     "object read",
-			Observed: bucket + "/" + shown(e.ObjectKey()),
+		p.ReportWith(severity, reader, func() (string, []detect.Evidence) {
+			expected := "accounts that read it: " + habit(n)
+			if configured {
+				expected = "Config.Accounts; " + expected
+			}
+			return fmt.Sprintf("objects of %s read by account %s", bucket, reader), []detect.Evidence{{
+				Name:     "account of the reader",
+				Observed: fmt.Sprintf("%s, as %s from %s", reader, e.Principal.Name, source(e)),
+				Expected: expected,
+			}, {
+				Name:     "object read",
+				Observed: bucket + "/" + shown(e.ObjectKey()),
+			}}
 		})
 	})
 }

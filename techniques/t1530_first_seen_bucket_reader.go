@@ -50,11 +50,12 @@ func firstSeenBucketReader(c *Config) detect.Detector {
 		if p.Excuse("new buckets are usual for the principal", severity == detect.Silent) {
 			return
 		}
-		title := fmt.Sprintf("objects of %s %s read for the first time%s", kind, n.Value, origin)
-		p.ReportAt(severity, n.Value, title, detect.Evidence{
-			Name:     "bucket read by the principal",
-			Observed: n.Value + ", from " + source(e),
-			Expected: habit(n),
+		p.ReportWith(severity, n.Value, func() (string, []detect.Evidence) {
+			return fmt.Sprintf("objects of %s %s read for the first time%s", kind, n.Value, origin), []detect.Evidence{{
+				Name:     "bucket read by the principal",
+				Observed: n.Value + ", from " + source(e),
+				Expected: habit(n),
+			}}
 		})
 	})
 }

@@ -79,17 +79,19 @@ func getObjectOutsideNetworks(c *Config) detect.Detector {
 		if p.Excuse("the principal reads from ever new networks", severity == detect.Silent) {
 			return
 		}
-		expected := "networks known of the principal: " + habit(n)
-		if configured {
-			expected = "Config.Networks and Config.VPCEndpoints; " + expected
-		}
-		p.ReportAt(severity, subject, fmt.Sprintf("object of %s read from outside, at %s", bucket, e.SourceAddress), detect.Evidence{
-			Name:     "source of a successful GetObject",
-			Observed: source(e),
-			Expected: expected,
-		}, detect.Evidence{
-			Name:     "object read",
-			Observed: bucket + "/" + e.ObjectKey(),
+		p.ReportWith(severity, subject, func() (string, []detect.Evidence) {
+			expected := "networks known of the principal: " + habit(n)
+			if configured {
+				expected = "Config.Networks and Config.VPCEndpoints; " + expected
+			}
+			return fmt.Sprintf("object of %s read from outside, at %s", bucket, e.SourceAddress), []detect.Evidence{{
+				Name:     "source of a successful GetObject",
+				Observed: source(e),
+				Expected: expected,
+			}, {
+				Name:     "object read",
+				Observed: bucket + "/" + e.ObjectKey(),
+			}}
 		})
 	})
 }

@@ -77,10 +77,12 @@ func getObjectRateOverBaseline(c *Config) detect.Detector {
 		if objects.Count < bulkObjects {
 			severity = severity.Lowered(1)
 		}
-		p.ReportAt(severity, "", fmt.Sprintf("%d objects read in a minute, %.0f in a usual one", r.Now, past.Typical), detect.Evidence{
-			Name:     "GetObject calls in a minute",
-			Observed: fmt.Sprint(r.Now),
-			Expected: fmt.Sprintf("about %.0f, the median of %d days with reads; %d was reached on two of them", past.Typical, past.Days, past.Peak),
-		}, objectsEvidence(objects))
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("%d objects read in a minute, %.0f in a usual one", r.Now, past.Typical), []detect.Evidence{{
+				Name:     "GetObject calls in a minute",
+				Observed: fmt.Sprint(r.Now),
+				Expected: fmt.Sprintf("about %.0f, the median of %d days with reads; %d was reached on two of them", past.Typical, past.Days, past.Peak),
+			}, objectsEvidence(objects)}
+		})
 	})
 }

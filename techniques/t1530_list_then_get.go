@@ -72,11 +72,13 @@ func listThenGet(c *Config) detect.Detector {
 		if c.sensitiveBucket(e.Bucket()) {
 			severity = raised(severity, 1)
 		}
-		title := fmt.Sprintf("listed storage, then read %d objects of %s within an hour", objects.Count, some(hour.buckets.Values()))
-		p.ReportAt(person(e, severity), "", title, append([]detect.Evidence{{
-			Name:     "listing, then reading, within an hour",
-			Observed: "ListBuckets or ListObjects, then GetObject",
-			EventIDs: steps.EventIDs(),
-		}, objectsEvidence(objects)}, hour.evidence(p)...)...)
+		p.ReportWith(person(e, severity), "", func() (string, []detect.Evidence) {
+			title := fmt.Sprintf("listed storage, then read %d objects of %s within an hour", objects.Count, some(hour.buckets.Values()))
+			return title, append([]detect.Evidence{{
+				Name:     "listing, then reading, within an hour",
+				Observed: "ListBuckets or ListObjects, then GetObject",
+				EventIDs: steps.EventIDs(),
+			}, objectsEvidence(objects)}, hour.evidence(p)...)
+		})
 	})
 }

@@ -82,22 +82,28 @@ func presignedBurst(c *Config) detect.Detector {
 		if !manyKeys && !manyNetworks {
 			return
 		}
-		severity, title := detect.Low, fmt.Sprintf("presigned URLs used from %d networks within an hour", from.Count)
+		severity := detect.Low
 		if manyKeys {
-			severity, title = detect.Medium, fmt.Sprintf("about %d objects read by presigned URL within an hour", read.Now)
+			severity = detect.Medium
 		}
 		if c.sensitiveBucket(e.Bucket()) {
 			severity = raised(severity, 1)
 		}
-		p.ReportAt(severity, "", title, detect.Evidence{
-			Name:     "different objects read by presigned URL within an hour",
-			Observed: fmt.Sprintf("about %d", read.Now),
-			Expected: fmt.Sprintf("fewer than %d; half as many were read on %d of the last 30 days", p.Threshold(), read.Days),
-		}, detect.Evidence{
-			Name:     "networks that presigned URLs were used from within an hour",
-			Observed: fmt.Sprintf("%d: %s", from.Count, some(from.Values())),
-			Expected: fmt.Sprintf("fewer than %d", presignedNetworks),
-			EventIDs: from.EventIDs(),
-		}, objectsEvidence(objectsRead.In(p)))
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			title := fmt.Sprintf("presigned URLs used from %d networks within an hour", from.Count)
+			if manyKeys {
+				title = fmt.Sprintf("about %d objects read by presigned URL within an hour", read.Now)
+			}
+			return title, []detect.Evidence{{
+				Name:     "different objects read by presigned URL within an hour",
+				Observed: fmt.Sprintf("about %d", read.Now),
+				Expected: fmt.Sprintf("fewer than %d; half as many were read on %d of the last 30 days", p.Threshold(), read.Days),
+			}, {
+				Name:     "networks that presigned URLs were used from within an hour",
+				Observed: fmt.Sprintf("%d: %s", from.Count, some(from.Values())),
+				Expected: fmt.Sprintf("fewer than %d", presignedNetworks),
+				EventIDs: from.EventIDs(),
+			}, objectsEvidence(objectsRead.In(p))}
+		})
 	})
 }

@@ -24,10 +24,7 @@ const (
 // sensitiveEndings say what files are by the end of their key; after a slash
 // they stand for whole names. The common ones are Elastic's; ours are the other
 // types of keys, the key files that AWS hands out, and tools' password files.
-var sensitiveEndings = []struct {
-	ending string
-	kind   fileKind
-}{
+var sensitiveEndings = []sensitiveEnding{
 	{"/.aws/credentials", credentialFile},
 	{"/.git-credentials", credentialFile},
 	{"/.pgpass", credentialFile},
@@ -56,6 +53,13 @@ var sensitiveEndings = []struct {
 	{".bak", backupFile},
 }
 
+type sensitiveEnding struct {
+	ending string
+	kind   fileKind
+}
+
+var endingsBy = byLast(sensitiveEndings, func(s sensitiveEnding, last string) bool { return endAlike(s.ending, last) })
+
 // packed are the extensions of compressed or encrypted files, whose name before
 // that says what they are.
 var packed = []string{".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".gpg", ".enc"}
@@ -73,9 +77,11 @@ func sensitiveFile(key string) fileKind {
 			break
 		}
 	}
+	if key == "" {
+		return ""
+	}
 	name := key[strings.LastIndexByte(key, '/')+1:]
-	for i := range sensitiveEndings {
-		s := &sensitiveEndings[i]
+	for _, s := range endingsBy[key[len(key)-1]] {
 		if !hasSuffixFold(key, s.ending) && !(s.ending[0] == '/' && strings.EqualFold(key, s.ending[1:])) {
 			continue
 		}
@@ -84,15 +90,21 @@ func sensitiveFile(key string) fileKind {
 		}
 		return s.kind
 	}
-	switch {
-	case strings.HasPrefix(name, ".env."):
+	if strings.HasPrefix(name, ".env.") {
 		return environment
-	case containsWords(name, "private", "key"):
-		return privateKeyFile
-	case anyWord(name, dumpWords):
-		return databaseDump
 	}
-	return ""
+	var kind fileKind
+	before := ""
+	for word, rest := nextWord(name); word != ""; word, rest = nextWord(rest) {
+		switch {
+		case sameWord(word, "key") && sameWord(before, "private"), len(word) == len("privatekey") && sameWord(word, "privatekey"):
+			return privateKeyFile
+		case containsFold(dumpWords, word):
+			kind = databaseDump
+		}
+		before = word
+	}
+	return kind
 }
 
 // dumpWords are the words of dumps whatever their extension.
@@ -105,20 +117,6 @@ func anyWord(name string, list []string) bool {
 		if containsFold(list, word) {
 			return true
 		}
-	}
-	return false
-}
-
-// containsWords reports whether two words follow each other in a name, or are
-// written as one.
-func containsWords(name, first, second string) bool {
-	before := ""
-	for word, rest := nextWord(name); word != ""; word, rest = nextWord(rest) {
-		if strings.EqualFold(before, first) && strings.EqualFold(word, second) ||
-			len(word) == len(first)+len(second) && strings.EqualFold(word[:len(first)], first) && strings.EqualFold(word[len(first):], second) {
-			return true
-		}
-		before = word
 	}
 	return false
 }
@@ -200,10 +198,12 @@ func sensitiveKeyRead(c *Config) detect.Detector {
 		if p.Excuse("ever new files of the kind are usual for the principal", severity == detect.Silent) {
 			return
 		}
-		p.ReportAt(severity, subjectOf(sensitiveFiles.Age(p), n.Value), fmt.Sprintf("%s read from %s: %s", kind, e.Bucket(), shown(key)), detect.Evidence{
-			Name:     "object whose key tells what it holds",
-			Observed: fmt.Sprintf("%s/%s, from %s with %s", e.Bucket(), shown(key), source(e), clip(e.UserAgent)),
-			Expected: usualReads(n, sensitiveFiles.Age(p)),
+		p.ReportWith(severity, subjectOf(sensitiveFiles.Age(p), n.Value), func() (string, []detect.Evidence) {
+			return fmt.Sprintf("%s read from %s: %s", kind, e.Bucket(), shown(key)), []detect.Evidence{{
+				Name:     "object whose key tells what it holds",
+				Observed: fmt.Sprintf("%s/%s, from %s with %s", e.Bucket(), shown(key), source(e), clip(e.UserAgent)),
+				Expected: usualReads(n, sensitiveFiles.Age(p)),
+			}}
 		})
 	})
 }

@@ -40,20 +40,21 @@ func uncommonS3Client(c *Config) detect.Detector {
 		if p.Excuse("the principal uses such clients habitually", !n.New) {
 			return
 		}
-		severity, title := detect.Low, "S3 used with "+clip(e.UserAgent)+", a client new to the principal"
+		severity := detect.Low
 		if readsObject(e) {
 			severity = detect.Medium
 		}
-		evidence := []detect.Evidence{toolEvidence(p)}
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			title += ", from a network new to it"
-			evidence = append(evidence, networkEvidence(p))
-		}
-		severity = surprise(n, severity)
+		around := circumstances{network: newNetwork(c, p)}
+		severity = surprise(n, around.raise(severity))
 		if p.Excuse("new tools are usual for the principal", severity == detect.Silent) {
 			return
 		}
-		p.ReportAt(severity, "", title, evidence...)
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			title := "S3 used with " + clip(e.UserAgent) + ", a client new to the principal"
+			if around.network {
+				title += ", from a network new to it"
+			}
+			return title, around.evidence(p, toolEvidence(p))
+		})
 	})
 }

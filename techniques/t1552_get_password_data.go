@@ -65,11 +65,13 @@ func getPasswordData(c *Config) detect.Detector {
 			return
 		}
 		severity := launchedInstances.weighBurst(p, instances, baseline.Novelty{}, detect.High)
-		p.ReportAt(severity, "", fmt.Sprintf("administrator passwords of %d instances requested within an hour", instances.Count), detect.Evidence{
-			Name:     "instances, launched by others, whose administrator password was requested within an hour",
-			Observed: fmt.Sprintf("%d: %s", instances.Count, strings.Join(instances.Values(), ", ")),
-			Expected: fmt.Sprintf("fewer than %d; half as many on %d of the last 30 days", p.Threshold(), past.Days),
-			EventIDs: instances.EventIDs(),
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("administrator passwords of %d instances requested within an hour", instances.Count), []detect.Evidence{{
+				Name:     "instances, launched by others, whose administrator password was requested within an hour",
+				Observed: fmt.Sprintf("%d: %s", instances.Count, strings.Join(instances.Values(), ", ")),
+				Expected: fmt.Sprintf("fewer than %d; half as many on %d of the last 30 days", p.Threshold(), past.Days),
+				EventIDs: instances.EventIDs(),
+			}}
 		})
 	})
 }

@@ -71,10 +71,12 @@ func deliveredWithoutToken(p *detect.Pass) {
 	if versions.Established(imdsV2) {
 		severity = detect.Low
 	}
-	p.ReportAt(severity, "credentials", "credentials of an instance's role were delivered without a token", detect.Evidence{
-		Name:     "version of the metadata service that delivered the credentials",
-		Observed: imdsV1,
-		Expected: imdsV2,
+	p.ReportWith(severity, "credentials", func() (string, []detect.Evidence) {
+		return "credentials of an instance's role were delivered without a token", []detect.Evidence{{
+			Name:     "version of the metadata service that delivered the credentials",
+			Observed: imdsV1,
+			Expected: imdsV2,
+		}}
 	})
 }
 

@@ -88,22 +88,24 @@ func lambdaConfigRead(c *Config) detect.Detector {
 			return
 		}
 		// Consoles and tools list functions to show their names.
-		severity, what := detect.Low, "configuration of all functions"
+		severity := detect.Low
 		if function != allFunctions {
-			severity, what = detect.Medium, "configuration of function "+shown(function)
+			severity = detect.Medium
 		}
 		if severity = ownFunctions.weigh(c, p, function, reads, severity); p.Excuse("the principal reads new ones every day", severity == detect.Silent) {
 			return
 		}
-		title := what + " read for the first time"
-		if p.Event.Denied() {
-			title = what + " asked for, and denied"
-		}
 		age := functionReads.Age(p)
-		p.ReportAt(severity, subjectOf(age, function), title, detect.Evidence{
-			Name:     "function whose environment variables were requested",
-			Observed: shown(function),
-			Expected: usualReads(reads, age),
+		p.ReportWith(severity, subjectOf(age, function), func() (string, []detect.Evidence) {
+			title := "configuration of all functions"
+			if function != allFunctions {
+				title = "configuration of function " + shown(function)
+			}
+			return title + firstRead(p.Event), []detect.Evidence{{
+				Name:     "function whose environment variables were requested",
+				Observed: shown(function),
+				Expected: usualReads(reads, age),
+			}}
 		})
 	})
 }

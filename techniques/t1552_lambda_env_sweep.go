@@ -58,11 +58,13 @@ func lambdaEnvSweep(c *Config) detect.Detector {
 			return
 		}
 		severity := ownFunctions.weighBurst(p, functions, reads, detect.High)
-		p.ReportAt(severity, "", fmt.Sprintf("configuration of %d functions requested within 10 minutes", functions.Count), detect.Evidence{
-			Name:     "functions whose environment variables were requested within 10 minutes, without a habit of it",
-			Observed: fmt.Sprintf("%d: %s", functions.Count, strings.Join(functions.Values(), ", ")),
-			Expected: fmt.Sprintf("fewer than %d; %s", p.Threshold(), usualReads(reads, functionReads.Age(p))),
-			EventIDs: functions.EventIDs(),
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("configuration of %d functions requested within 10 minutes", functions.Count), []detect.Evidence{{
+				Name:     "functions whose environment variables were requested within 10 minutes, without a habit of it",
+				Observed: fmt.Sprintf("%d: %s", functions.Count, strings.Join(functions.Values(), ", ")),
+				Expected: fmt.Sprintf("fewer than %d; %s", p.Threshold(), usualReads(reads, functionReads.Age(p))),
+				EventIDs: functions.EventIDs(),
+			}}
 		})
 	})
 }

@@ -118,12 +118,9 @@ func launchTemplateUserdata(c *Config) detect.Detector {
 		}
 		// Tools that launch or scale read templates for other reasons, too;
 		// nobody but a reader of user data makes a template of an instance.
-		severity, own, what := detect.Low, &ownTemplates, "launch template "+shown(thing)+" with its user data"
-		switch {
-		case e.Operation == "GetLaunchTemplateData":
-			severity, own, what = detect.Medium, &ownInstances, "user data of "+shown(thing)+", as a launch template,"
-		case thing == allTemplates:
-			what = thing + " with their user data"
+		severity, own := detect.Low, &ownTemplates
+		if e.Operation == "GetLaunchTemplateData" {
+			severity, own = detect.Medium, &ownInstances
 		}
 		if p.Excuse("the principal made or managed it on an earlier day", own.earlier.In(p).Established(thing)) {
 			return
@@ -132,15 +129,20 @@ func launchTemplateUserdata(c *Config) detect.Detector {
 		if p.Excuse("the principal reads new ones every day", severity == detect.Silent) {
 			return
 		}
-		title := what + " read for the first time"
-		if e.Denied() {
-			title = what + " asked for, and denied"
-		}
 		age := templateReads.Age(p)
-		p.ReportAt(severity, subjectOf(age, thing), title, detect.Evidence{
-			Name:     "launch template or instance whose user data was requested",
-			Observed: shown(thing),
-			Expected: usualReads(reads, age),
+		p.ReportWith(severity, subjectOf(age, thing), func() (string, []detect.Evidence) {
+			title := "launch template " + shown(thing) + " with its user data"
+			switch {
+			case e.Operation == "GetLaunchTemplateData":
+				title = "user data of " + shown(thing) + ", as a launch template,"
+			case thing == allTemplates:
+				title = thing + " with their user data"
+			}
+			return title + firstRead(e), []detect.Evidence{{
+				Name:     "launch template or instance whose user data was requested",
+				Observed: shown(thing),
+				Expected: usualReads(reads, age),
+			}}
 		})
 	})
 }

@@ -263,21 +263,23 @@ func multiStoreSecretSweep(c *Config) detect.Detector {
 		case newNetwork(c, p):
 			severity = raised(severity, 1)
 		}
-		var names []string
-		var evidence []detect.Evidence
-		for i, s := range secretStores {
-			w := &unusual[i]
-			if w.Count == 0 {
-				continue
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			var names []string
+			var evidence []detect.Evidence
+			for i, s := range secretStores {
+				w := &unusual[i]
+				if w.Count == 0 {
+					continue
+				}
+				names = append(names, s.name)
+				evidence = append(evidence, detect.Evidence{
+					Name:     s.name + " requested within an hour, without a habit of it",
+					Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
+					Expected: fmt.Sprintf("fewer than %d kinds of stores", p.Threshold()),
+					EventIDs: w.EventIDs(),
+				})
 			}
-			names = append(names, s.name)
-			evidence = append(evidence, detect.Evidence{
-				Name:     s.name + " requested within an hour, without a habit of it",
-				Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
-				Expected: fmt.Sprintf("fewer than %d kinds of stores", p.Threshold()),
-				EventIDs: w.EventIDs(),
-			})
-		}
-		p.ReportAt(severity, "", strings.Join(names, ", ")+" read within an hour", evidence...)
+			return strings.Join(names, ", ") + " read within an hour", evidence
+		})
 	})
 }

@@ -113,16 +113,18 @@ func othersSecretsWriter(*Config) detect.Detector {
 		if strange.Count > 0 {
 			severity = detect.Low
 		}
-		p.ReportAt(person(e, severity), "", "settings written by a principal that also reads those of others", detect.Evidence{
-			Name:     "settings with room for secrets, written within an hour",
-			Observed: strings.Join(written.Values(), ", "),
-			Expected: "none by who reads those of others",
-			EventIDs: written.EventIDs(),
-		}, detect.Evidence{
-			Name:     "instances and functions of others whose settings were read within an hour",
-			Observed: fmt.Sprintf("%d: %s", others.Count, strings.Join(others.Values(), ", ")),
-			Expected: "none by who writes settings",
-			EventIDs: others.EventIDs(),
+		p.ReportWith(person(e, severity), "", func() (string, []detect.Evidence) {
+			return "settings written by a principal that also reads those of others", []detect.Evidence{{
+				Name:     "settings with room for secrets, written within an hour",
+				Observed: strings.Join(written.Values(), ", "),
+				Expected: "none by who reads those of others",
+				EventIDs: written.EventIDs(),
+			}, {
+				Name:     "instances and functions of others whose settings were read within an hour",
+				Observed: fmt.Sprintf("%d: %s", others.Count, strings.Join(others.Values(), ", ")),
+				Expected: "none by who writes settings",
+				EventIDs: others.EventIDs(),
+			}}
 		})
 	})
 }

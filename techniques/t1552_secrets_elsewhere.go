@@ -110,14 +110,16 @@ func secretsElsewhere(c *Config) detect.Detector {
 		if newNetwork(c, p) {
 			severity = raised(severity, 1)
 		}
-		title := operation + " used for the first time"
-		if e.Denied() {
-			title = operation + " tried, and denied"
-		}
-		p.ReportAt(severity, subjectOf(disclosed.Age(p), operation), title, detect.Evidence{
-			Name:     "operation whose replies often hold secrets",
-			Observed: operation + ", which shows " + disclosures[operation],
-			Expected: habit(uses),
+		p.ReportWith(severity, subjectOf(disclosed.Age(p), operation), func() (string, []detect.Evidence) {
+			title := operation + " used for the first time"
+			if e.Denied() {
+				title = operation + " tried, and denied"
+			}
+			return title, []detect.Evidence{{
+				Name:     "operation whose replies often hold secrets",
+				Observed: operation + ", which shows " + disclosures[operation],
+				Expected: habit(uses),
+			}}
 		})
 	})
 }

@@ -161,11 +161,13 @@ func secretsCollected(p *detect.Pass) {
 		return
 	}
 	severity := ownSecrets.weighBurst(p, names, reads, detect.High)
-	p.ReportAt(severity, "", fmt.Sprintf("%d secrets read within 10 minutes", names.Count), detect.Evidence{
-		Name:     "secrets read within 10 minutes, without a habit of it",
-		Observed: fmt.Sprintf("%d: %s", names.Count, strings.Join(names.Values(), ", ")),
-		Expected: fmt.Sprintf("fewer than %d; %s", p.Threshold(), usualReads(reads, secretsRead.Age(p))),
-		EventIDs: names.EventIDs(),
+	p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+		return fmt.Sprintf("%d secrets read within 10 minutes", names.Count), []detect.Evidence{{
+			Name:     "secrets read within 10 minutes, without a habit of it",
+			Observed: fmt.Sprintf("%d: %s", names.Count, strings.Join(names.Values(), ", ")),
+			Expected: fmt.Sprintf("fewer than %d; %s", p.Threshold(), usualReads(reads, secretsRead.Age(p))),
+			EventIDs: names.EventIDs(),
+		}}
 	})
 }
 
@@ -173,10 +175,12 @@ func secretsTaken(p *detect.Pass) {
 	if !p.Require("the filter matches every secret", true) || p.Excuse("the principal gets all secrets so habitually", !allSecretsTaken.In(p).New) {
 		return
 	}
-	p.ReportAt(person(p.Event, detect.High), "filter", "secrets read in a batch by a filter that matches all", detect.Evidence{
-		Name:     "filter of a batch of secrets",
-		Observed: shown(string(p.Event.Request.At("filters"))),
-		Expected: "secrets named, or a filter that selects some",
+	p.ReportWith(person(p.Event, detect.High), "filter", func() (string, []detect.Evidence) {
+		return "secrets read in a batch by a filter that matches all", []detect.Evidence{{
+			Name:     "filter of a batch of secrets",
+			Observed: shown(string(p.Event.Request.At("filters"))),
+			Expected: "secrets named, or a filter that selects some",
+		}}
 	})
 }
 
@@ -186,10 +190,12 @@ func secretsRefused(p *detect.Pass) {
 		p.Excuse("half as many denials within a day are a habit", secretsDeniedMany.In(p).Normal) {
 		return
 	}
-	p.ReportAt(detect.Medium, "denied", fmt.Sprintf("%d secrets asked for within 24 hours, and denied", w.Count), detect.Evidence{
-		Name:     "secrets whose reading was denied within 24 hours",
-		Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
-		Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
-		EventIDs: w.EventIDs(),
+	p.ReportWith(detect.Medium, "denied", func() (string, []detect.Evidence) {
+		return fmt.Sprintf("%d secrets asked for within 24 hours, and denied", w.Count), []detect.Evidence{{
+			Name:     "secrets whose reading was denied within 24 hours",
+			Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
+			Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
+			EventIDs: w.EventIDs(),
+		}}
 	})
 }

@@ -62,15 +62,13 @@ func secretsmanagerFirstSeen(c *Config) detect.Detector {
 		if p.Excuse("the principal reads new ones every day", severity == detect.Silent) {
 			return
 		}
-		title := "secret " + shown(secret) + " read for the first time"
-		if e.Denied() {
-			title = "secret " + shown(secret) + " asked for, and denied"
-		}
 		age := secretsRead.Age(p)
-		p.ReportAt(severity, subjectOf(age, secret), title, detect.Evidence{
-			Name:     "secret requested",
-			Observed: shown(secret),
-			Expected: usualReads(reads, age),
+		p.ReportWith(severity, subjectOf(age, secret), func() (string, []detect.Evidence) {
+			return "secret " + shown(secret) + firstRead(e), []detect.Evidence{{
+				Name:     "secret requested",
+				Observed: shown(secret),
+				Expected: usualReads(reads, age),
+			}}
 		})
 	})
 }

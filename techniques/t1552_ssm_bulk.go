@@ -58,11 +58,13 @@ func ssmBulk(c *Config) detect.Detector {
 			return
 		}
 		severity := ownParameters.weighBurst(p, names, reads, detect.High)
-		p.ReportAt(severity, "", fmt.Sprintf("%d parameters read within an hour", names.Count), detect.Evidence{
-			Name:     "parameters requested within an hour, without a habit of it",
-			Observed: fmt.Sprintf("%d: %s", names.Count, strings.Join(names.Values(), ", ")),
-			Expected: fmt.Sprintf("fewer than %d; %s", p.Threshold(), usualReads(reads, parametersRead.Age(p))),
-			EventIDs: names.EventIDs(),
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("%d parameters read within an hour", names.Count), []detect.Evidence{{
+				Name:     "parameters requested within an hour, without a habit of it",
+				Observed: fmt.Sprintf("%d: %s", names.Count, strings.Join(names.Values(), ", ")),
+				Expected: fmt.Sprintf("fewer than %d; %s", p.Threshold(), usualReads(reads, parametersRead.Age(p))),
+				EventIDs: names.EventIDs(),
+			}}
 		})
 	})
 }

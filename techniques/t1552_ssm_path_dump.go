@@ -47,18 +47,26 @@ func ssmPathDump(*Config) detect.Detector {
 		if p.Excuse("the principal reads it regularly", !reads.New) {
 			return
 		}
-		severity, what := detect.Medium, "all parameters below "+shown(path)
+		severity := detect.Medium
 		if path == "/" {
-			severity, what = detect.High, "all parameters of the region"
+			severity = detect.High
 		}
-		title := what + " read and decrypted"
 		if e.Denied() {
-			severity, title = severity.Lowered(1), what+" asked for, and denied"
+			severity = severity.Lowered(1)
 		}
-		p.ReportAt(person(e, surprise(reads, severity)), path, title, detect.Evidence{
-			Name:     "path read recursively, with decryption",
-			Observed: shown(path),
-			Expected: usualReads(reads, parametersRead.Age(p)),
+		p.ReportWith(person(e, surprise(reads, severity)), path, func() (string, []detect.Evidence) {
+			what, end := "all parameters below "+shown(path), "read and decrypted"
+			if path == "/" {
+				what = "all parameters of the region"
+			}
+			if e.Denied() {
+				end = "asked for, and denied"
+			}
+			return what + " " + end, []detect.Evidence{{
+				Name:     "path read recursively, with decryption",
+				Observed: shown(path),
+				Expected: usualReads(reads, parametersRead.Age(p)),
+			}}
 		})
 	})
 }

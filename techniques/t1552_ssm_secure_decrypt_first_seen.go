@@ -97,20 +97,24 @@ func ssmSecureDecryptFirstSeen(c *Config) detect.Detector {
 		// One more parameter is worth little to tell; a principal that has any
 		// decrypted, for once, is.
 		severity, n, subject := detect.Informational, reads, name
-		title := "parameter " + shown(name) + " read and decrypted for the first time"
 		if kind.New {
 			severity, n, subject = detect.Low, kind, ""
-			title = "parameters read and decrypted, " + shown(name) + " the latest, by a principal without a habit of it"
 		}
 		severity = ownParameters.weigh(c, p, name, n, severity)
 		if p.Excuse("the principal reads new ones every day", severity == detect.Silent) {
 			return
 		}
 		age := parametersRead.Age(p)
-		p.ReportAt(severity, subjectOf(age, subject), title, detect.Evidence{
-			Name:     "parameter read with decryption",
-			Observed: shown(name),
-			Expected: usualReads(reads, age),
-		}, kept(p, name))
+		p.ReportWith(severity, subjectOf(age, subject), func() (string, []detect.Evidence) {
+			title := "parameter " + shown(name) + " read and decrypted for the first time"
+			if kind.New {
+				title = "parameters read and decrypted, " + shown(name) + " the latest, by a principal without a habit of it"
+			}
+			return title, []detect.Evidence{{
+				Name:     "parameter read with decryption",
+				Observed: shown(name),
+				Expected: usualReads(reads, age),
+			}, kept(p, name)}
+		})
 	})
 }

@@ -142,23 +142,21 @@ func sensitiveParameter(c *Config, p *detect.Pass, name, word string, reads base
 	if severity = ownParameters.weigh(c, p, name, reads, severity); p.Excuse("the principal reads new ones every day", severity == detect.Silent) {
 		return
 	}
-	title := "parameter " + shown(name) + " read for the first time"
-	observed := shown(name) + ", for the word " + word
-	switch {
-	case p.Event.Denied():
-		title = "parameter " + shown(name) + " asked for, and denied"
-	case decrypted(p.Event):
-		title = "parameter " + shown(name) + " read and decrypted for the first time"
-		observed += ", decrypted"
-	}
 	age := parametersRead.Age(p)
-	evidence := []detect.Evidence{{
-		Name:     "parameter whose name tells of a secret",
-		Observed: observed,
-		Expected: usualReads(reads, age),
-	}}
-	if p.Event.Succeeded() && decrypted(p.Event) {
-		evidence = append(evidence, kept(p, name))
-	}
-	p.ReportAt(severity, subjectOf(age, name), title, evidence...)
+	p.ReportWith(severity, subjectOf(age, name), func() (string, []detect.Evidence) {
+		title, observed := "parameter "+shown(name)+firstRead(p.Event), shown(name)+", for the word "+word
+		if !p.Event.Denied() && decrypted(p.Event) {
+			title = "parameter " + shown(name) + " read and decrypted for the first time"
+			observed += ", decrypted"
+		}
+		evidence := []detect.Evidence{{
+			Name:     "parameter whose name tells of a secret",
+			Observed: observed,
+			Expected: usualReads(reads, age),
+		}}
+		if p.Event.Succeeded() && decrypted(p.Event) {
+			evidence = append(evidence, kept(p, name))
+		}
+		return title, evidence
+	})
 }

@@ -61,11 +61,13 @@ func userdataBulk(c *Config) detect.Detector {
 			return
 		}
 		severity := launchedInstances.weighBurst(p, instances, reads, detect.High)
-		p.ReportAt(severity, "", fmt.Sprintf("user data of %d instances requested within 24 hours", instances.Count), detect.Evidence{
-			Name:     "instances whose user data was requested within 24 hours, without a habit of it",
-			Observed: fmt.Sprintf("%d: %s", instances.Count, strings.Join(instances.Values(), ", ")),
-			Expected: fmt.Sprintf("fewer than %d; %s", p.Threshold(), usualReads(reads, userdataReads.Age(p))),
-			EventIDs: instances.EventIDs(),
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("user data of %d instances requested within 24 hours", instances.Count), []detect.Evidence{{
+				Name:     "instances whose user data was requested within 24 hours, without a habit of it",
+				Observed: fmt.Sprintf("%d: %s", instances.Count, strings.Join(instances.Values(), ", ")),
+				Expected: fmt.Sprintf("fewer than %d; %s", p.Threshold(), usualReads(reads, userdataReads.Age(p))),
+				EventIDs: instances.EventIDs(),
+			}}
 		})
 	})
 }

@@ -85,17 +85,15 @@ func userdataRead(c *Config) detect.Detector {
 		if p.Excuse("the principal reads new ones every day", severity == detect.Silent) {
 			return
 		}
-		title := "user data of " + shown(instance) + " read for the first time"
-		if p.Event.Denied() {
-			title = "user data of " + shown(instance) + " asked for, and denied"
-		}
-		// One finding for all instances of a day, with those so far.
-		w := ownInstances.unusual(p, userdataInstances.In(p), reads)
-		p.ReportAt(severity, "", title, detect.Evidence{
-			Name:     "instances whose user data was requested within 24 hours, without a habit of it",
-			Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
-			Expected: usualReads(reads, userdataReads.Age(p)),
-			EventIDs: w.EventIDs(),
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			// One finding for all instances of a day, with those so far.
+			w := ownInstances.unusual(p, userdataInstances.In(p), reads)
+			return "user data of " + shown(instance) + firstRead(p.Event), []detect.Evidence{{
+				Name:     "instances whose user data was requested within 24 hours, without a habit of it",
+				Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
+				Expected: usualReads(reads, userdataReads.Age(p)),
+				EventIDs: w.EventIDs(),
+			}}
 		})
 	})
 }

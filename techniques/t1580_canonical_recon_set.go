@@ -69,11 +69,13 @@ func canonicalReconSet(c *Config) detect.Detector {
 		if !p.Reaches(fresh.Count) {
 			return
 		}
-		p.ReportAt(person(p.Event, detect.High), "", fmt.Sprintf("makes %d of the %d calls that intruders begin with within 10 minutes", fresh.Count, len(canonicalCalls)), detect.Evidence{
-			Name:     "orientation calls within 10 minutes that are no habit",
-			Observed: strings.Join(fresh.Values(), ", "),
-			Expected: fmt.Sprintf("fewer than %d; usual ones: %s", p.Threshold(), habit(n)),
-			EventIDs: fresh.EventIDs(),
+		p.ReportWith(person(p.Event, detect.High), "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("makes %d of the %d calls that intruders begin with within 10 minutes", fresh.Count, len(canonicalCalls)), []detect.Evidence{{
+				Name:     "orientation calls within 10 minutes that are no habit",
+				Observed: strings.Join(fresh.Values(), ", "),
+				Expected: fmt.Sprintf("fewer than %d; usual ones: %s", p.Threshold(), habit(n)),
+				EventIDs: fresh.EventIDs(),
+			}}
 		})
 	})
 }

@@ -57,8 +57,10 @@ func deniedReconBurst(c *Config) detect.Detector {
 		if !p.Reaches(w.Count) || p.Excuse("such bursts are a habit of the principal", deniedBursts.In(p).Normal) {
 			return
 		}
-		severity, evidence := unfamiliar(c, p, detect.Medium, deniedEvidence(w, p.Threshold()))
-		p.ReportAt(severity, "", fmt.Sprintf("%d different read calls refused within 10 minutes", w.Count), evidence...)
+		severity, around := unfamiliar(c, p, detect.Medium)
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("%d different read calls refused within 10 minutes", w.Count), around.evidence(p, deniedEvidence(w, p.Threshold()))
+		})
 	})
 }
 

@@ -62,14 +62,16 @@ func distinctAPIs(c *Config) detect.Detector {
 		if p.Excuse("such bursts are a habit of the principal", past.Normal) {
 			return
 		}
-		const shown = 12
-		values := w.Values()
-		severity, evidence := unfamiliar(c, p, detect.Medium, detect.Evidence{
-			Name:     "different list and describe calls within 5 minutes",
-			Observed: fmt.Sprintf("%d, among them %s", w.Count, strings.Join(values[:min(shown, len(values))], ", ")),
-			Expected: fmt.Sprintf("fewer than %d; bursts on %d of the last 30 days", p.Threshold(), past.Days),
-			EventIDs: w.EventIDs(),
+		severity, around := unfamiliar(c, p, detect.Medium)
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			const shown = 12
+			values := w.Values()
+			return fmt.Sprintf("%d different list and describe calls within 5 minutes", w.Count), around.evidence(p, detect.Evidence{
+				Name:     "different list and describe calls within 5 minutes",
+				Observed: fmt.Sprintf("%d, among them %s", w.Count, strings.Join(values[:min(shown, len(values))], ", ")),
+				Expected: fmt.Sprintf("fewer than %d; bursts on %d of the last 30 days", p.Threshold(), past.Days),
+				EventIDs: w.EventIDs(),
+			})
 		})
-		p.ReportAt(severity, "", fmt.Sprintf("%d different list and describe calls within 5 minutes", w.Count), evidence...)
 	})
 }

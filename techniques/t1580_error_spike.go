@@ -98,12 +98,15 @@ func errorSpike(c *Config) detect.Detector {
 			float64(r.Now) <= errorSpikeFactor*past.Typical || r.Now <= errorSpikePeak*past.Peak) {
 			return
 		}
-		severity, evidence := unfamiliar(c, p, detect.Low, detect.Evidence{
-			Name:     "calls that failed in a quarter of an hour",
-			Observed: fmt.Sprintf("%d, of %d kinds or more: %s", r.Now, w.Count, some(w.Values())),
-			Expected: fmt.Sprintf("fewer than %d; about %.0f on the %d days with any", p.Threshold(), past.Typical, past.Days),
-			EventIDs: w.EventIDs(),
+		severity, around := unfamiliar(c, p, detect.Low)
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			title := fmt.Sprintf("%d calls failed in a quarter of an hour, about %.0f do on other days", r.Now, past.Typical)
+			return title, around.evidence(p, detect.Evidence{
+				Name:     "calls that failed in a quarter of an hour",
+				Observed: fmt.Sprintf("%d, of %d kinds or more: %s", r.Now, w.Count, some(w.Values())),
+				Expected: fmt.Sprintf("fewer than %d; about %.0f on the %d days with any", p.Threshold(), past.Typical, past.Days),
+				EventIDs: w.EventIDs(),
+			})
 		})
-		p.ReportAt(severity, "", fmt.Sprintf("%d calls failed in a quarter of an hour, about %.0f do on other days", r.Now, past.Typical), evidence...)
 	})
 }

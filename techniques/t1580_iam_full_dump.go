@@ -69,11 +69,13 @@ func iamFullDump(c *Config) detect.Detector {
 		if asksAboutItself(e) {
 			severity = detect.Low
 		}
-		severity, evidence := unfamiliar(c, p, severity, detect.Evidence{
-			Name:     "questions about the whole of IAM",
-			Observed: api(e) + ", " + outcome(e),
-			Expected: "what is usual: " + habit(n),
+		severity, around := unfamiliar(c, p, severity)
+		p.ReportWith(severity, subjectOf(iamDumps.Age(p), n.Value), func() (string, []detect.Evidence) {
+			return "asks for " + n.Value + " for the first time: " + e.Operation, around.evidence(p, detect.Evidence{
+				Name:     "questions about the whole of IAM",
+				Observed: api(e) + ", " + outcome(e),
+				Expected: "what is usual: " + habit(n),
+			})
 		})
-		p.ReportAt(severity, subjectOf(iamDumps.Age(p), n.Value), "asks for "+n.Value+" for the first time: "+e.Operation, evidence...)
 	})
 }

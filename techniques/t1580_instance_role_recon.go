@@ -66,12 +66,15 @@ func instanceRoleRecon(c *Config) detect.Detector {
 		if !p.Reaches(fresh.Count) {
 			return
 		}
-		severity, evidence := unfamiliar(c, p, detect.Medium, detect.Evidence{
-			Name:     "orientation calls of the role's instances within 90 minutes that are no habit",
-			Observed: fmt.Sprintf("%d: %s; the last from %s", fresh.Count, strings.Join(fresh.Values(), ", "), clip(e.Principal.Session)),
-			Expected: fmt.Sprintf("fewer than %d; usual ones: %s", p.Threshold(), habit(n)),
-			EventIDs: fresh.EventIDs(),
+		severity, around := unfamiliar(c, p, detect.Medium)
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			title := fmt.Sprintf("an instance's credentials make %d orientation calls within 90 minutes", fresh.Count)
+			return title, around.evidence(p, detect.Evidence{
+				Name:     "orientation calls of the role's instances within 90 minutes that are no habit",
+				Observed: fmt.Sprintf("%d: %s; the last from %s", fresh.Count, strings.Join(fresh.Values(), ", "), clip(e.Principal.Session)),
+				Expected: fmt.Sprintf("fewer than %d; usual ones: %s", p.Threshold(), habit(n)),
+				EventIDs: fresh.EventIDs(),
+			})
 		})
-		p.ReportAt(severity, "", fmt.Sprintf("an instance's credentials make %d orientation calls within 90 minutes", fresh.Count), evidence...)
 	})
 }

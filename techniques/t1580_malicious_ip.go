@@ -38,10 +38,12 @@ func maliciousIP(c *Config) detect.Detector {
 		if !p.Require("the address has a bad reputation", why != "") {
 			return
 		}
-		p.Report(e.SourceAddress, "looks around from "+e.SourceAddress+", of bad reputation: "+clip(why), detect.Evidence{
-			Name:     "reputation of the source address",
-			Observed: e.SourceAddress + ": " + why,
-			Expected: "none",
+		p.ReportWith(detect.High, e.SourceAddress, func() (string, []detect.Evidence) {
+			return "looks around from " + e.SourceAddress + ", of bad reputation: " + clip(why), []detect.Evidence{{
+				Name:     "reputation of the source address",
+				Observed: e.SourceAddress + ": " + why,
+				Expected: "none",
+			}}
 		})
 	})
 }

@@ -70,15 +70,17 @@ func multiRegionSweep(c *Config) detect.Detector {
 		if p.Excuse("such sweeps are a habit of the principal", past.Normal) {
 			return
 		}
-		severity, evidence := unfamiliar(c, p, detect.Medium, detect.Evidence{
-			Name:     "regions looked at within 5 minutes",
-			Observed: fmt.Sprintf("%d: %s; the last call is %s", w.Count, strings.Join(w.Values(), ", "), api(p.Event)),
-			Expected: fmt.Sprintf("fewer than %d; sweeps on %d of the last 30 days", p.Threshold(), past.Days),
-			EventIDs: w.EventIDs(),
-		})
+		severity, around := unfamiliar(c, p, detect.Medium)
 		if p.Event.Console { // one page is one click
 			severity = severity.Lowered(1)
 		}
-		p.ReportAt(severity, "", fmt.Sprintf("looks around in %d regions within 5 minutes", w.Count), evidence...)
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("looks around in %d regions within 5 minutes", w.Count), around.evidence(p, detect.Evidence{
+				Name:     "regions looked at within 5 minutes",
+				Observed: fmt.Sprintf("%d: %s; the last call is %s", w.Count, strings.Join(w.Values(), ", "), api(p.Event)),
+				Expected: fmt.Sprintf("fewer than %d; sweeps on %d of the last 30 days", p.Threshold(), past.Days),
+				EventIDs: w.EventIDs(),
+			})
+		})
 	})
 }

@@ -64,11 +64,13 @@ func newServicesBurst(c *Config) detect.Detector {
 		if !p.Reaches(fresh.Count) {
 			return
 		}
-		p.ReportAt(person(p.Event, surprise(n, detect.High)), "", fmt.Sprintf("looks around in %d services new to the principal within 10 minutes", fresh.Count), detect.Evidence{
-			Name:     "services listed or described within 10 minutes that are no habit",
-			Observed: fmt.Sprintf("%d: %s", fresh.Count, strings.Join(fresh.Values(), ", ")),
-			Expected: fmt.Sprintf("fewer than %d; usual services: %s", p.Threshold(), habit(n)),
-			EventIDs: fresh.EventIDs(),
+		p.ReportWith(person(p.Event, surprise(n, detect.High)), "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("looks around in %d services new to the principal within 10 minutes", fresh.Count), []detect.Evidence{{
+				Name:     "services listed or described within 10 minutes that are no habit",
+				Observed: fmt.Sprintf("%d: %s", fresh.Count, strings.Join(fresh.Values(), ", ")),
+				Expected: fmt.Sprintf("fewer than %d; usual services: %s", p.Threshold(), habit(n)),
+				EventIDs: fresh.EventIDs(),
+			}}
 		})
 	})
 }

@@ -67,11 +67,13 @@ func orgAccountDiscovery(c *Config) detect.Detector {
 		if !p.Require("the question is new to the principal", n.New) {
 			return
 		}
-		severity, evidence := unfamiliar(c, p, detect.Low, detect.Evidence{
-			Name:     "questions about the account and the organisation",
-			Observed: api(e) + ", " + outcome(e) + ", about " + n.Value,
-			Expected: "what is usual: " + habit(n),
+		severity, around := unfamiliar(c, p, detect.Low)
+		p.ReportWith(severity, subjectOf(accountQuestions.Age(p), n.Value), func() (string, []detect.Evidence) {
+			return "asks about " + n.Value + " for the first time: " + e.Operation, around.evidence(p, detect.Evidence{
+				Name:     "questions about the account and the organisation",
+				Observed: api(e) + ", " + outcome(e) + ", about " + n.Value,
+				Expected: "what is usual: " + habit(n),
+			})
 		})
-		p.ReportAt(severity, subjectOf(accountQuestions.Age(p), n.Value), "asks about "+n.Value+" for the first time: "+e.Operation, evidence...)
 	})
 }

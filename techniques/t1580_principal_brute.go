@@ -124,13 +124,15 @@ func principalBrute(c *Config) detect.Detector {
 		if w.Count >= manyGuesses {
 			severity = detect.High
 		}
-		const shown = 12
-		names := w.Values()
-		p.ReportAt(severity, "", fmt.Sprintf("names %d principals of other accounts that do not exist within an hour", w.Count), detect.Evidence{
-			Name:     "principals of other accounts named in vain within an hour",
-			Observed: fmt.Sprintf("%d, among them %s", w.Count, strings.Join(names[:min(shown, len(names))], ", ")),
-			Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
-			EventIDs: w.EventIDs(),
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			const shown = 12
+			names := w.Values()
+			return fmt.Sprintf("names %d principals of other accounts that do not exist within an hour", w.Count), []detect.Evidence{{
+				Name:     "principals of other accounts named in vain within an hour",
+				Observed: fmt.Sprintf("%d, among them %s", w.Count, strings.Join(names[:min(shown, len(names))], ", ")),
+				Expected: fmt.Sprintf("fewer than %d", p.Threshold()),
+				EventIDs: w.EventIDs(),
+			}}
 		})
 	})
 }

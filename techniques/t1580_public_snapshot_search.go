@@ -113,11 +113,13 @@ func publicSnapshotSearch(c *Config) detect.Detector {
 		if !p.Require("such a search is new to the principal", n.New) {
 			return
 		}
-		severity, evidence := unfamiliar(c, p, detect.Low, detect.Evidence{
-			Name:     "searches among what others share or publish",
-			Observed: api(e) + " for " + n.Value + ", " + outcome(e),
-			Expected: "what is usual: " + habit(n),
+		severity, around := unfamiliar(c, p, detect.Low)
+		p.ReportWith(severity, subjectOf(publicSearches.Age(p), n.Value), func() (string, []detect.Evidence) {
+			return "searches for " + n.Value + " for the first time", around.evidence(p, detect.Evidence{
+				Name:     "searches among what others share or publish",
+				Observed: api(e) + " for " + n.Value + ", " + outcome(e),
+				Expected: "what is usual: " + habit(n),
+			})
 		})
-		p.ReportAt(severity, subjectOf(publicSearches.Age(p), n.Value), "searches for "+n.Value+" for the first time", evidence...)
 	})
 }

@@ -102,10 +102,12 @@ func rareCall(*Config) detect.Detector {
 			p.Excuse("the principal uses very many services", n.Known > rareCallServices/2) {
 			return
 		}
-		p.Report(n.Value, fmt.Sprintf("uses %s for the first time: %s", n.Value, e.Operation), detect.Evidence{
-			Name:     "service used by the principal",
-			Observed: fmt.Sprintf("%s, by %s from %s, %s", n.Value, e.Operation, source(e), outcome(e)),
-			Expected: habit(n),
+		p.ReportWith(detect.Informational, n.Value, func() (string, []detect.Evidence) {
+			return fmt.Sprintf("uses %s for the first time: %s", n.Value, e.Operation), []detect.Evidence{{
+				Name:     "service used by the principal",
+				Observed: fmt.Sprintf("%s, by %s from %s, %s", n.Value, e.Operation, source(e), outcome(e)),
+				Expected: habit(n),
+			}}
 		})
 	})
 }

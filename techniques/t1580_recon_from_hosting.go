@@ -46,16 +46,13 @@ func reconFromHosting(c *Config) detect.Detector {
 		if !p.Require("the provider is new to the principal", n.New) {
 			return
 		}
-		severity := surprise(n, detect.Medium)
-		evidence := []detect.Evidence{{
-			Name:     "provider of the source network",
-			Observed: at.ASN + ", hosting, " + at.Country + ": " + e.SourceAddress,
-			Expected: habit(n),
-		}}
-		if newTool(p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, toolEvidence(p))
-		}
-		p.ReportAt(person(e, severity), at.ASN, "looks around from the hosting network "+at.ASN+", which is new to the principal", evidence...)
+		around := circumstances{tool: newTool(p)}
+		p.ReportWith(person(e, around.raise(surprise(n, detect.Medium))), at.ASN, func() (string, []detect.Evidence) {
+			return "looks around from the hosting network " + at.ASN + ", which is new to the principal", around.evidence(p, detect.Evidence{
+				Name:     "provider of the source network",
+				Observed: at.ASN + ", hosting, " + at.Country + ": " + e.SourceAddress,
+				Expected: habit(n),
+			})
+		})
 	})
 }

@@ -114,16 +114,18 @@ func reconThenAct(c *Config) detect.Detector {
 		if asked = asked.Except(questions); !p.Reaches(asked.Count) {
 			return
 		}
-		p.ReportAt(surprise(usual, person(p.Event, detect.High)), "", "looks around, then calls "+strings.Join(did.Values(), ", "), detect.Evidence{
-			Name:     "calls that take credentials, keep a way in or carry data off",
-			Observed: strings.Join(did.Values(), ", "),
-			Expected: "usual ones: " + habit(usual),
-			EventIDs: did.EventIDs(),
-		}, detect.Evidence{
-			Name:     "orientation calls within 24 hours that are no habit",
-			Observed: strings.Join(asked.Values(), ", "),
-			Expected: fmt.Sprintf("fewer than %d; usual ones: %s", p.Threshold(), habit(questions)),
-			EventIDs: asked.EventIDs(),
+		p.ReportWith(surprise(usual, person(p.Event, detect.High)), "", func() (string, []detect.Evidence) {
+			return "looks around, then calls " + strings.Join(did.Values(), ", "), []detect.Evidence{{
+				Name:     "calls that take credentials, keep a way in or carry data off",
+				Observed: strings.Join(did.Values(), ", "),
+				Expected: "usual ones: " + habit(usual),
+				EventIDs: did.EventIDs(),
+			}, {
+				Name:     "orientation calls within 24 hours that are no habit",
+				Observed: strings.Join(asked.Values(), ", "),
+				Expected: fmt.Sprintf("fewer than %d; usual ones: %s", p.Threshold(), habit(questions)),
+				EventIDs: asked.EventIDs(),
+			}}
 		})
 	})
 }

@@ -119,12 +119,14 @@ func serviceAbuseRecon(c *Config) detect.Detector {
 		if longTerm(e) {
 			severity = detect.Medium
 		}
-		severity, evidence := unfamiliar(c, p, severity, detect.Evidence{
-			Name:     "questions about " + a.name + " within 36 hours that are no habit",
-			Observed: fmt.Sprintf("%s; the last %s", strings.Join(fresh.Values(), ", "), outcome(e)),
-			Expected: fmt.Sprintf("fewer than %d; usual ones: %s", a.need, habit(n)),
-			EventIDs: fresh.EventIDs(),
+		severity, around := unfamiliar(c, p, severity)
+		p.ReportWith(severity, a.name, func() (string, []detect.Evidence) {
+			return "asks about " + a.name + ", as if " + a.aim, around.evidence(p, detect.Evidence{
+				Name:     "questions about " + a.name + " within 36 hours that are no habit",
+				Observed: fmt.Sprintf("%s; the last %s", strings.Join(fresh.Values(), ", "), outcome(e)),
+				Expected: fmt.Sprintf("fewer than %d; usual ones: %s", a.need, habit(n)),
+				EventIDs: fresh.EventIDs(),
+			})
 		})
-		p.ReportAt(severity, a.name, "asks about "+a.name+", as if "+a.aim, evidence...)
 	})
 }

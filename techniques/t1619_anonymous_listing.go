@@ -40,14 +40,18 @@ func anonymousListing(c *Config) detect.Detector {
 		if e.Denied() {
 			// A subject of its own: an open finding about refusals must not
 			// swallow the success.
-			p.ReportAt(detect.Informational, bucket+" refused", fmt.Sprintf("anonymous listing of %s refused, from %s", bucket, e.SourceAddress), anonymousRequest(e))
+			p.ReportWith(detect.Informational, bucket+" refused", func() (string, []detect.Evidence) {
+				return fmt.Sprintf("anonymous listing of %s refused, from %s", bucket, e.SourceAddress), []detect.Evidence{anonymousRequest(e)}
+			})
 			return
 		}
 		severity := detect.High
 		if c.sensitiveBucket(bucket) {
 			severity = detect.Critical
 		}
-		p.ReportAt(severity, bucket, fmt.Sprintf("%s listed anonymously from %s", bucket, e.SourceAddress), anonymousRequest(e))
+		p.ReportWith(severity, bucket, func() (string, []detect.Evidence) {
+			return fmt.Sprintf("%s listed anonymously from %s", bucket, e.SourceAddress), []detect.Evidence{anonymousRequest(e)}
+		})
 	})
 }
 

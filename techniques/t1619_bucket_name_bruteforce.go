@@ -112,11 +112,13 @@ func bucketNameBruteforce(c *Config) detect.Detector {
 		if c.knownSource(e) {
 			severity = severity.Lowered(1)
 		}
-		p.ReportAt(person(e, severity), "", fmt.Sprintf("%d buckets and objects refused to %s within 10 minutes", w.Count, e.SourceAddress), detect.Evidence{
-			Name:     "different buckets and objects refused within 10 minutes",
-			Observed: fmt.Sprintf("%d in buckets %s: %s", w.Count, some(tried.Values()), some(w.Values())),
-			Expected: fmt.Sprintf("fewer than %d; as many on %d of the last 30 days", p.Threshold(), past.Days),
-			EventIDs: w.EventIDs(),
+		p.ReportWith(person(e, severity), "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("%d buckets and objects refused to %s within 10 minutes", w.Count, e.SourceAddress), []detect.Evidence{{
+				Name:     "different buckets and objects refused within 10 minutes",
+				Observed: fmt.Sprintf("%d in buckets %s: %s", w.Count, some(tried.Values()), some(w.Values())),
+				Expected: fmt.Sprintf("fewer than %d; as many on %d of the last 30 days", p.Threshold(), past.Days),
+				EventIDs: w.EventIDs(),
+			}}
 		})
 	})
 }

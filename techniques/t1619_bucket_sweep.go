@@ -97,21 +97,23 @@ func bucketSweep(c *Config) detect.Detector {
 		if severity = surprise(n, person(e, severity)); p.Excuse("the principal often lists new buckets", severity == detect.Silent) {
 			return
 		}
-		evidence := []detect.Evidence{{
-			Name:     "buckets listed within 30 minutes that the principal did not use to list",
-			Observed: fmt.Sprintf("%d: %s", buckets.Count, strings.Join(buckets.Values(), ", ")),
-			Expected: fmt.Sprintf("fewer than %d; usual: %s", p.Threshold(), habit(n)),
-			EventIDs: buckets.EventIDs(),
-		}}
-		title := fmt.Sprintf("objects of %d unfamiliar buckets listed within 30 minutes", buckets.Count)
-		if steps.Done {
-			title = "buckets listed, then " + title
-			evidence = append(evidence, detect.Evidence{
-				Name:     "order of calls",
-				Observed: "ListBuckets, then ListObjects",
-				EventIDs: steps.EventIDs(),
-			})
-		}
-		p.ReportAt(severity, "", title, evidence...)
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			evidence := []detect.Evidence{{
+				Name:     "buckets listed within 30 minutes that the principal did not use to list",
+				Observed: fmt.Sprintf("%d: %s", buckets.Count, strings.Join(buckets.Values(), ", ")),
+				Expected: fmt.Sprintf("fewer than %d; usual: %s", p.Threshold(), habit(n)),
+				EventIDs: buckets.EventIDs(),
+			}}
+			title := fmt.Sprintf("objects of %d unfamiliar buckets listed within 30 minutes", buckets.Count)
+			if steps.Done {
+				title = "buckets listed, then " + title
+				evidence = append(evidence, detect.Evidence{
+					Name:     "order of calls",
+					Observed: "ListBuckets, then ListObjects",
+					EventIDs: steps.EventIDs(),
+				})
+			}
+			return title, evidence
+		})
 	})
 }

@@ -78,17 +78,16 @@ func headObjectBurst(c *Config) detect.Detector {
 		if c.sensitiveBucket(e.Bucket()) {
 			severity = raised(severity, 1)
 		}
-		evidence := []detect.Evidence{{
-			Name:     "different objects looked up within 10 minutes",
-			Observed: fmt.Sprintf("%d: %s", w.Count, some(w.Values())),
-			Expected: fmt.Sprintf("fewer than %d; as many on %d of the last 30 days", p.Threshold(), past.Days),
-			EventIDs: w.EventIDs(),
-		}}
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, networkEvidence(p))
-		}
-		p.ReportAt(person(e, severity), "", fmt.Sprintf("%d objects looked up within 10 minutes, lately in %sbucket %s", w.Count, kind, e.Bucket()), evidence...)
+		around := circumstances{network: newNetwork(c, p)}
+		p.ReportWith(person(e, around.raise(severity)), "", func() (string, []detect.Evidence) {
+			title := fmt.Sprintf("%d objects looked up within 10 minutes, lately in %sbucket %s", w.Count, kind, e.Bucket())
+			return title, around.evidence(p, detect.Evidence{
+				Name:     "different objects looked up within 10 minutes",
+				Observed: fmt.Sprintf("%d: %s", w.Count, some(w.Values())),
+				Expected: fmt.Sprintf("fewer than %d; as many on %d of the last 30 days", p.Threshold(), past.Days),
+				EventIDs: w.EventIDs(),
+			})
+		})
 	})
 }
 

@@ -44,27 +44,30 @@ func listBucketsFirstSeen(c *Config) detect.Detector {
 		if !p.Require("the principal did not use to list the buckets", bucketLists.In(p).New) {
 			return
 		}
-		evidence := []detect.Evidence{{
-			Name:     "ListBuckets by the principal",
-			Observed: "from " + source(e) + " with " + e.UserAgent,
-			Expected: "none: not its habit within the past 30 days",
-		}}
-		coincidences := 0
-		title := "buckets listed for the first time"
+		around := circumstances{network: newNetwork(c, p), tool: newTool(p)}
+		severity := around.raise(detect.Low)
 		if e.Denied() {
-			coincidences++
-			title += ", refused"
+			severity = raised(severity, 1)
 		}
-		if newNetwork(c, p) {
-			coincidences++
-			title += ", from a new network"
-			evidence = append(evidence, detect.Evidence{Name: "network", Observed: network(e), Expected: habit(networks.In(p))})
-		}
-		if newTool(p) {
-			coincidences++
-			title += ", with a new tool"
-			evidence = append(evidence, detect.Evidence{Name: "tool", Observed: string(e.Tool), Expected: habit(tools.In(p))})
-		}
-		p.ReportAt(person(e, raised(detect.Low, coincidences)), "", title, evidence...)
+		p.ReportWith(person(e, severity), "", func() (string, []detect.Evidence) {
+			evidence := []detect.Evidence{{
+				Name:     "ListBuckets by the principal",
+				Observed: "from " + source(e) + " with " + e.UserAgent,
+				Expected: "none: not its habit within the past 30 days",
+			}}
+			title := "buckets listed for the first time"
+			if e.Denied() {
+				title += ", refused"
+			}
+			if around.network {
+				title += ", from a new network"
+				evidence = append(evidence, detect.Evidence{Name: "network", Observed: network(e), Expected: habit(networks.In(p))})
+			}
+			if around.tool {
+				title += ", with a new tool"
+				evidence = append(evidence, detect.Evidence{Name: "tool", Observed: string(e.Tool), Expected: habit(tools.In(p))})
+			}
+			return title, evidence
+		})
 	})
 }

@@ -53,10 +53,12 @@ func listObjectsUnexpected(c *Config) detect.Detector {
 		if severity = surprise(n, person(e, severity)); p.Excuse("the principal often lists new buckets", severity == detect.Silent) {
 			return
 		}
-		p.ReportAt(severity, n.Value, fmt.Sprintf("%s %s listed for the first time", kind, n.Value), detect.Evidence{
-			Name:     "bucket listed by the principal",
-			Observed: fmt.Sprintf("%s, from %s, %s", n.Value, source(e), outcome(e)),
-			Expected: habit(n),
+		p.ReportWith(severity, n.Value, func() (string, []detect.Evidence) {
+			return fmt.Sprintf("%s %s listed for the first time", kind, n.Value), []detect.Evidence{{
+				Name:     "bucket listed by the principal",
+				Observed: fmt.Sprintf("%s, from %s, %s", n.Value, source(e), outcome(e)),
+				Expected: habit(n),
+			}}
 		})
 	})
 }

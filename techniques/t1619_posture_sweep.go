@@ -88,15 +88,17 @@ func postureSweep(c *Config) detect.Detector {
 		if p.Excuse("the principal is used to examining many buckets", past.Normal) {
 			return
 		}
-		severity, evidence := unfamiliar(c, p, detect.Medium, detect.Evidence{
-			Name:     "buckets examined within 5 minutes",
-			Observed: fmt.Sprintf("%d: %s", w.Count, some(w.Values())),
-			Expected: fmt.Sprintf("fewer than %d; as many on %d of the last 30 days", p.Threshold(), past.Days),
-			EventIDs: w.EventIDs(),
-		})
+		severity, around := unfamiliar(c, p, detect.Medium)
 		if e.Console {
 			severity = detect.Informational
 		}
-		p.ReportAt(severity, "", fmt.Sprintf("settings of %d buckets asked for within 5 minutes", w.Count), evidence...)
+		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
+			return fmt.Sprintf("settings of %d buckets asked for within 5 minutes", w.Count), around.evidence(p, detect.Evidence{
+				Name:     "buckets examined within 5 minutes",
+				Observed: fmt.Sprintf("%d: %s", w.Count, some(w.Values())),
+				Expected: fmt.Sprintf("fewer than %d; as many on %d of the last 30 days", p.Threshold(), past.Days),
+				EventIDs: w.EventIDs(),
+			})
+		})
 	})
 }

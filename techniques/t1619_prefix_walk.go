@@ -71,20 +71,19 @@ func prefixWalk(c *Config) detect.Detector {
 		if c.sensitiveBucket(e.Bucket()) {
 			severity = raised(severity, 1)
 		}
-		evidence := []detect.Evidence{{
-			Name:     "different prefixes listed within 10 minutes",
-			Observed: fmt.Sprintf("%d: %s", w.Count, some(w.Values())),
-			Expected: fmt.Sprintf("fewer than %d; as many on %d of the last 30 days", p.Threshold(), walks.In(p).Days),
-			EventIDs: w.EventIDs(),
-		}, {
-			Name:     "bucket listed by the principal",
-			Observed: e.Bucket(),
-			Expected: habit(buckets),
-		}}
-		if newNetwork(c, p) {
-			severity = raised(severity, 1)
-			evidence = append(evidence, networkEvidence(p))
-		}
-		p.ReportAt(person(e, severity), "", fmt.Sprintf("%d prefixes listed within 10 minutes, lately of %sbucket %s", w.Count, kind, e.Bucket()), evidence...)
+		around := circumstances{network: newNetwork(c, p)}
+		p.ReportWith(person(e, around.raise(severity)), "", func() (string, []detect.Evidence) {
+			title := fmt.Sprintf("%d prefixes listed within 10 minutes, lately of %sbucket %s", w.Count, kind, e.Bucket())
+			return title, around.evidence(p, detect.Evidence{
+				Name:     "different prefixes listed within 10 minutes",
+				Observed: fmt.Sprintf("%d: %s", w.Count, some(w.Values())),
+				Expected: fmt.Sprintf("fewer than %d; as many on %d of the last 30 days", p.Threshold(), walks.In(p).Days),
+				EventIDs: w.EventIDs(),
+			}, detect.Evidence{
+				Name:     "bucket listed by the principal",
+				Observed: e.Bucket(),
+				Expected: habit(buckets),
+			})
+		})
 	})
 }

@@ -121,14 +121,16 @@ func sensitivePrefixListing(c *Config) detect.Detector {
 		if severity = surprise(n, person(e, severity)); p.Excuse("the principal often lists new sensitive prefixes", severity == detect.Silent) {
 			return
 		}
-		title := fmt.Sprintf("%s listed under %.100q", e.Bucket(), prefix)
-		if prefix == "" {
-			title = fmt.Sprintf("all objects of sensitive bucket %s listed", e.Bucket())
-		}
-		p.ReportAt(severity, n.Value, title, detect.Evidence{
-			Name:     "prefix listed by the principal",
-			Observed: fmt.Sprintf("%s/%s, from %s, %s", e.Bucket(), prefix, source(e), outcome(e)),
-			Expected: "sensitive ones it is used to: " + habit(n),
+		p.ReportWith(severity, n.Value, func() (string, []detect.Evidence) {
+			title := fmt.Sprintf("%s listed under %.100q", e.Bucket(), prefix)
+			if prefix == "" {
+				title = fmt.Sprintf("all objects of sensitive bucket %s listed", e.Bucket())
+			}
+			return title, []detect.Evidence{{
+				Name:     "prefix listed by the principal",
+				Observed: fmt.Sprintf("%s/%s, from %s, %s", e.Bucket(), prefix, source(e), outcome(e)),
+				Expected: "sensitive ones it is used to: " + habit(n),
+			}}
 		})
 	})
 }

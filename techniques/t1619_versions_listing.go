@@ -61,10 +61,12 @@ func versionsListing(c *Config) detect.Detector {
 		if severity = surprise(n, person(e, severity)); p.Excuse("the principal often lists the versions of new buckets", severity == detect.Silent) {
 			return
 		}
-		p.ReportAt(severity, subjectOf(versionsListed.Age(p), n.Value), fmt.Sprintf("object versions of %s %s listed for the first time", kind, n.Value), detect.Evidence{
-			Name:     "bucket whose object versions the principal lists",
-			Observed: fmt.Sprintf("%s, from %s, %s", n.Value, source(e), outcome(e)),
-			Expected: habit(n),
+		p.ReportWith(severity, subjectOf(versionsListed.Age(p), n.Value), func() (string, []detect.Evidence) {
+			return fmt.Sprintf("object versions of %s %s listed for the first time", kind, n.Value), []detect.Evidence{{
+				Name:     "bucket whose object versions the principal lists",
+				Observed: fmt.Sprintf("%s, from %s, %s", n.Value, source(e), outcome(e)),
+				Expected: habit(n),
+			}}
 		})
 	})
 }
