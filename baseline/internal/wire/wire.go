@@ -44,6 +44,11 @@ func (r *Reader) fail() { r.b, r.err = nil, ErrMalformed }
 
 // Uvarint reads an unsigned number of at most max.
 func (r *Reader) Uvarint(max uint64) uint64 {
+	if len(r.b) > 0 && r.b[0] < 0x80 && uint64(r.b[0]) <= max { // most are small
+		v := r.b[0]
+		r.b = r.b[1:]
+		return uint64(v)
+	}
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 || v > max {
 		r.fail()
