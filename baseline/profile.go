@@ -457,9 +457,11 @@ func (p *Profile) decode(r *wire.Reader) error {
 }
 
 func (p *Profile) decodeCells(r *wire.Reader) error {
+	room := readers.Get().(*reader)
+	defer readers.Put(room)
 	const maxMillis = maxDay * 24 * 60 * 60 * 1000
-	var room [4]uint64 // so that the features of most layouts need no other
-	known := slotSet(append(room[:0], p.cells.has...))
+	var few [4]uint64 // enough for most layouts
+	known := slotSet(append(few[:0], p.cells.has...))
 	slot := -1
 	for range r.Count(math.MaxUint16, idBytes) {
 		i := p.layout.find(readID(r), slot+1)
@@ -497,8 +499,8 @@ func (p *Profile) decodeCells(r *wire.Reader) error {
 		}
 		if len(data) > 0 {
 			f := p.layout.features[slot]
-			c := f.NewCell()
-			if err := c.UnmarshalBinary(data); err != nil {
+			c, err := room.read(f, data)
+			if err != nil {
 				return fmt.Errorf("feature %q: %w", f.ID(), err)
 			}
 			p.cells.put(slot, c)
