@@ -191,6 +191,9 @@ type distinctCell struct {
 func (c *distinctCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
 
 func (c *distinctCell) take(n *note, s *Scratch, e *event.Event) {
+	if p := s.profile; p != nil && len(c.items) == cap(c.items) {
+		c.forget(p.oldest()) // rather than grow
+	}
 	for _, v := range n.values {
 		c.fold(v, s.id, e.Time)
 	}
@@ -244,11 +247,15 @@ func (c *distinctCell) remove(i int) {
 	c.labels = c.labels.remove(i)
 }
 
+// forget drops what is in no window around an event from then on: items, and of
+// others the time before. So it leaves no trace when it was done before.
 func (c *distinctCell) forget(before time.Time) {
 	low := c.grid.of(before) - c.grid.window
 	for i := len(c.items) - 1; i >= 0; i-- {
-		if c.items[i].trace.last < low {
+		if t := &c.items[i].trace; t.last < low {
 			c.remove(i)
+		} else {
+			t.bits &= 1<<(t.last-low+1) - 1 // all of them for 64 and more
 		}
 	}
 }

@@ -88,6 +88,9 @@ func (c *cells) get(slot int) Cell {
 
 // put adds the cell of a slot that has none.
 func (c *cells) put(slot int, cell Cell) {
+	if len(c.list) == cap(c.list) { // by a few: most keys soon have all that they ever will
+		c.list = append(make([]Cell, 0, len(c.list)+4), c.list...)
+	}
 	i, _ := c.rank(slot)
 	c.list = slices.Insert(c.list, i, cell)
 	c.has.add(slot)
@@ -199,6 +202,9 @@ func (p *Profile) remember(r recentID) {
 	}
 	p.recent = slices.Insert(p.recent, i, r)
 }
+
+// oldest is the earliest time of an event that would not be late.
+func (p *Profile) oldest() time.Time { return time.UnixMilli(p.clock).Add(-p.layout.lateness) }
 
 // forget drops the ids of events so old that a duplicate would be late.
 func (p *Profile) forget() {
@@ -350,7 +356,7 @@ func (p *Profile) write(w *writer) error {
 // w.full the others with their ages and cells. It returns how many they are.
 func (p *Profile) writeCells(w *writer) (empties, fulls uint64, err error) {
 	w.empty, w.full = w.empty[:0], w.full[:0]
-	oldest := time.UnixMilli(p.clock).Add(-p.layout.lateness)
+	oldest := p.oldest()
 	cells := p.cells.list
 	for slot, id := range p.layout.ids {
 		w.cell = w.cell[:0]
