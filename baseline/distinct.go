@@ -1,7 +1,6 @@
 package baseline
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -34,12 +33,12 @@ func DistinctEach(name string, each func([]string, *event.Event) []string, cap i
 func newDistinct(name string, vs values, cap int, window time.Duration) *Of[Window] {
 	cap = clamp(cap, 2, maxItems)
 	window = clamp(window, time.Minute, 30*Day)
-	g := newGrid(window)
+	kind := &distinctKind{newGrid(window), cap, vs.note}
 	return &Of[Window]{
 		serial:   nextSerial(),
 		id:       fmt.Sprintf("distinct/2 %s cap=%d window=%v", name, cap, window),
 		maxBytes: binary.MaxVarintLen64 + 2 + cap*maxItemBytes,
-		newCell:  func() Cell { return &distinctCell{grid: g, cap: cap, note: vs.note} },
+		newCell:  func() Cell { return &distinctCell{distinctKind: kind} },
 		note:     vs.note,
 		answer:   func(c Cell, v *View) Window { return c.(*distinctCell).answer(v) },
 	}
@@ -68,7 +67,7 @@ func (w Window) Except(known ...Known) Window {
 	for i, word := range w.in {
 		for ; word != 0; word &= word - 1 {
 			bit := bits.TrailingZeros64(word)
-			if knownTo(known, w.cell.hashes[64*i+bit]) {
+			if knownTo(known, w.cell.items[64*i+bit].hash) {
 				w.in[i] &^= 1 << bit
 				w.Count--
 			}
@@ -102,7 +101,7 @@ func (w Window) knows(hash uint64) bool {
 	if w.cell == nil {
 		return false
 	}
-	i, found := slices.BinarySearch(w.cell.hashes, hash)
+	i, found := w.cell.find(hash)
 	return found && w.in[i/64]>>(i%64)&1 != 0
 }
 
@@ -111,7 +110,7 @@ func (w Window) knows(hash uint64) bool {
 func (w Window) Values() []string {
 	var list []string
 	for _, i := range w.order() {
-		list = append(list, w.cell.sightings[i].label.String())
+		list = append(list, w.cell.labels.at(i))
 	}
 	return list
 }
@@ -145,12 +144,13 @@ func (w Window) order() []int {
 			order = append(order, 64*i+bits.TrailingZeros64(word))
 		}
 	}
+	texts := w.cell.labels.all()
 	slices.SortFunc(order, func(i, j int) int {
 		a, b := &w.cell.sightings[i], &w.cell.sightings[j]
 		if a.millis != b.millis {
 			return cmp.Compare(a.millis, b.millis)
 		}
-		return cmp.Or(bytes.Compare(a.label.bytes[:], b.label.bytes[:]), cmp.Compare(w.cell.hashes[i], w.cell.hashes[j]))
+		return cmp.Or(cmp.Compare(texts[i], texts[j]), cmp.Compare(w.cell.items[i].hash, w.cell.items[j].hash))
 	})
 	return order
 }
@@ -158,29 +158,42 @@ func (w Window) order() []int {
 // maxItems is the most values that a distinctCell may have.
 const maxItems = 512
 
+// An item is a value and when it was seen.
+type item struct {
+	hash  uint64
+	trace trace
+}
+
 // A sighting is when and in which event a value was seen last.
 type sighting struct {
 	millis int64
 	id     eventID
-	label  labelText // of the value
 }
 
 const maxItemBytes = maxValueBytes + binary.MaxVarintLen64 + binary.MaxVarintLen64 + maxEventIDBytes
 
+// distinctKind is what the cells of a feature have in common.
+type distinctKind struct {
+	grid grid
+	cap  int
+	note noter
+}
+
 // A distinctCell keeps apart what is looked at for each event, so that little
-// memory is touched: item i is hashes[i], traces[i] and sightings[i].
+// memory is touched: item i was seen last as sightings[i] says, and has label i.
 type distinctCell struct {
-	grid      grid
-	cap       int
-	note      noter
-	hashes    []uint64 // ascending
-	traces    []trace
+	*distinctKind
+	items     []item // ascending by hash
 	sightings []sighting
+	labels    labels
 }
 
 func (c *distinctCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
 
 func (c *distinctCell) take(n *note, s *Scratch, e *event.Event) {
+	if p := s.profile; p != nil && len(c.items) == cap(c.items) {
+		c.forget(p.oldest()) // rather than grow
+	}
 	for _, v := range n.values {
 		c.fold(v, s.id, e.Time)
 	}
@@ -188,21 +201,22 @@ func (c *distinctCell) take(n *note, s *Scratch, e *event.Event) {
 
 func (c *distinctCell) fold(v value, id eventID, t time.Time) {
 	h, millis := v.hash, t.UnixMilli()
-	i, found := slices.BinarySearch(c.hashes, h)
+	i, found := c.find(h)
 	if !found {
-		if len(c.hashes) >= c.cap {
+		if len(c.items) >= c.cap {
 			oldest := c.oldest()
-			if m := c.sightings[oldest].millis; millis < m || millis == m && h < c.hashes[oldest] {
+			if m := c.sightings[oldest].millis; millis < m || millis == m && h < c.items[oldest].hash {
 				return
 			}
 			c.remove(oldest)
-			i, _ = slices.BinarySearch(c.hashes, h)
+			i, _ = c.find(h)
 		}
-		c.hashes = slices.Insert(c.hashes, i, h)
-		c.traces = slices.Insert(c.traces, i, trace{})
-		c.sightings = slices.Insert(c.sightings, i, sighting{millis: millis, id: id, label: label(v.text)})
+		text := label(v.text)
+		c.items = slices.Insert(c.items, i, item{hash: h})
+		c.sightings = slices.Insert(c.sightings, i, sighting{millis, id})
+		c.labels = c.labels.insert(i, &text)
 	}
-	c.traces[i].add(c.grid.of(t))
+	c.items[i].trace.add(c.grid.of(t))
 	// The later event names the value; of two at one instant the greater id,
 	// so that their order leaves no trace.
 	if s := &c.sightings[i]; millis > s.millis || millis == s.millis && s.id.less(id) {
@@ -210,12 +224,17 @@ func (c *distinctCell) fold(v value, id eventID, t time.Time) {
 	}
 }
 
+// find returns the place of a hash's item, or where it would be.
+func (c *distinctCell) find(hash uint64) (i int, found bool) {
+	return slices.BinarySearchFunc(c.items, hash, func(x item, h uint64) int { return cmp.Compare(x.hash, h) })
+}
+
 // oldest returns the item that was seen last before the others.
 func (c *distinctCell) oldest() int {
 	oldest := 0
 	for i := range c.sightings {
 		a, b := c.sightings[i].millis, c.sightings[oldest].millis
-		if a < b || a == b && c.hashes[i] < c.hashes[oldest] {
+		if a < b || a == b && c.items[i].hash < c.items[oldest].hash {
 			oldest = i
 		}
 	}
@@ -223,16 +242,20 @@ func (c *distinctCell) oldest() int {
 }
 
 func (c *distinctCell) remove(i int) {
-	c.hashes = slices.Delete(c.hashes, i, i+1)
-	c.traces = slices.Delete(c.traces, i, i+1)
+	c.items = slices.Delete(c.items, i, i+1)
 	c.sightings = slices.Delete(c.sightings, i, i+1)
+	c.labels = c.labels.remove(i)
 }
 
+// forget drops what is in no window around an event from then on: items, and of
+// others the time before. So it leaves no trace when it was done before.
 func (c *distinctCell) forget(before time.Time) {
 	low := c.grid.of(before) - c.grid.window
-	for i := len(c.traces) - 1; i >= 0; i-- {
-		if c.traces[i].last < low {
+	for i := len(c.items) - 1; i >= 0; i-- {
+		if t := &c.items[i].trace; t.last < low {
 			c.remove(i)
+		} else {
+			t.bits &= 1<<(t.last-low+1) - 1 // all of them for 64 and more
 		}
 	}
 }
@@ -249,16 +272,16 @@ func (c *distinctCell) answer(v *View) Window {
 func (c *distinctCell) best(v *View) Window {
 	at := c.grid.of(v.Event.Time)
 	newest := at
-	for i := range c.traces {
-		newest = max(newest, c.traces[i].last)
+	for i := range c.items {
+		newest = max(newest, c.items[i].trace.last)
 	}
 	best, low, high := 0, int64(0), int64(0)
 	// The windows that contain the event; those that reach beyond the newest
 	// value only add empty granules.
 	for end := at; end < at+c.grid.window && end <= newest; end++ {
 		begin, n := end-c.grid.window+1, 0
-		for i := range c.traces {
-			if c.traces[i].within(begin, end) != 0 {
+		for i := range c.items {
+			if c.items[i].trace.within(begin, end) != 0 {
 				n++
 			}
 		}
@@ -268,8 +291,8 @@ func (c *distinctCell) best(v *View) Window {
 	}
 	w := Window{Count: best, cell: c}
 	if best > 0 {
-		for i := range c.traces {
-			if c.traces[i].within(low, high) != 0 {
+		for i := range c.items {
+			if c.items[i].trace.within(low, high) != 0 {
 				w.in[i/64] |= 1 << (i % 64)
 			}
 		}
@@ -278,7 +301,7 @@ func (c *distinctCell) best(v *View) Window {
 }
 
 func (c *distinctCell) AppendBinary(b []byte) ([]byte, error) {
-	if len(c.hashes) == 0 {
+	if len(c.items) == 0 {
 		return b, nil
 	}
 	newest := c.sightings[0].millis
@@ -286,20 +309,23 @@ func (c *distinctCell) AppendBinary(b []byte) ([]byte, error) {
 		newest = max(newest, c.sightings[i].millis)
 	}
 	b = binary.AppendVarint(b, newest)
-	b = binary.AppendUvarint(b, uint64(len(c.hashes)))
-	for i := range c.hashes {
+	b = binary.AppendUvarint(b, uint64(len(c.items)))
+	rest := c.labels
+	for i := range c.items {
 		s := &c.sightings[i]
-		b = s.label.appendTo(b, c.hashes[i])
+		b, rest = rest.appendFirst(b, c.items[i].hash)
 		b = binary.AppendUvarint(b, uint64(newest-s.millis))
-		b = binary.AppendUvarint(b, c.traces[i].bits)
+		b = binary.AppendUvarint(b, c.items[i].trace.bits)
 		b = s.id.appendTo(b)
 	}
 	return b, nil
 }
 
-func (c *distinctCell) UnmarshalBinary(data []byte) error {
+func (c *distinctCell) UnmarshalBinary(data []byte) error { return c.read(data, new(reader)) }
+
+func (c *distinctCell) read(data []byte, room *reader) error {
 	if len(data) == 0 {
-		c.hashes, c.traces, c.sightings = nil, nil, nil
+		c.items, c.sightings, c.labels = nil, nil, nil
 		return nil
 	}
 	r := wire.NewReader(data)
@@ -308,20 +334,21 @@ func (c *distinctCell) UnmarshalBinary(data []byte) error {
 		return wire.ErrMalformed
 	}
 	n := r.Count(c.cap, 4)
-	hashes, traces, sightings := make([]uint64, n), make([]trace, n), make([]sighting, n)
+	items, sightings := make([]item, n), make([]sighting, n)
+	room.labels = room.labels[:0]
 	for i := range n {
-		s := &sightings[i]
-		s.label, hashes[i] = readValue(r)
+		x, s := &items[i], &sightings[i]
+		x.hash = room.value(r)
 		s.millis = newest - int64(r.Uvarint(uint64(newest)))
-		traces[i] = trace{last: c.grid.of(time.UnixMilli(s.millis)), bits: r.Uvarint(1<<64 - 1)}
+		x.trace = trace{last: c.grid.of(time.UnixMilli(s.millis)), bits: r.Uvarint(1<<64 - 1)}
 		s.id = readEventID(r)
-		if i > 0 && hashes[i] <= hashes[i-1] || traces[i].bits&1 == 0 {
+		if i > 0 && x.hash <= items[i-1].hash || x.trace.bits&1 == 0 {
 			return wire.ErrMalformed
 		}
 	}
 	if err := r.Close(); err != nil {
 		return err
 	}
-	c.hashes, c.traces, c.sightings = hashes, traces, sightings
+	c.items, c.sightings, c.labels = items, sightings, slices.Clone(room.labels)
 	return nil
 }

@@ -1,7 +1,6 @@
 package baseline
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -67,11 +66,12 @@ func FirstSeenEach(name string, each func([]string, *event.Event) []string, o *F
 
 func newFirstSeen(name string, vs values, o *FirstSeenOptions) *Of[Novelty] {
 	d := o.orDefault()
+	kind := &firstSeenKind{d, vs.note}
 	return &Of[Novelty]{
 		serial:   nextSerial(),
 		id:       fmt.Sprintf("first-seen/4 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
 		maxBytes: 2 + d.Cap*maxSeenBytes + 3*binary.MaxVarintLen32,
-		newCell:  func() Cell { return &firstSeenCell{options: &d, note: vs.note} },
+		newCell:  func() Cell { return &firstSeenCell{firstSeenKind: kind} },
 		note:     vs.note,
 		answer:   func(c Cell, v *View) Novelty { return c.(*firstSeenCell).answer(v) },
 	}
@@ -128,6 +128,7 @@ func (n Novelty) Examples(max int) []string {
 		return nil
 	}
 	var known []int
+	all := n.cell.labels.all()
 	for i := range n.cell.entries {
 		if n.cell.entries[i].established(n.at) {
 			known = append(known, i)
@@ -135,35 +136,42 @@ func (n Novelty) Examples(max int) []string {
 	}
 	slices.SortFunc(known, func(a, b int) int {
 		return cmp.Or(cmp.Compare(n.cell.entries[b].last, n.cell.entries[a].last),
-			bytes.Compare(n.cell.labels[a].bytes[:], n.cell.labels[b].bytes[:]))
+			cmp.Compare(all[a], all[b]))
 	})
 	var labels []string
 	for _, i := range known[:min(max, len(known))] {
-		labels = append(labels, n.cell.labels[i].String())
+		labels = append(labels, all[i])
 	}
 	return labels
 }
 
-// A seen is one remembered value.
+// A seen is one remembered value. Cells hold many, so it is kept small.
 type seen struct {
 	hash  uint64
-	first int32  // day first seen
-	last  int32  // day last seen
-	days  uint32 // bit i: seen on day last-i
-	// since is the lowest settled day on which probation was seen to be over,
-	// or 0. Comparing days, not a flag, keeps the answer for an event free of
-	// what arrived after it.
-	since   int32
-	verdict Verdict
+	first int32 // day first seen
+	seenDays
+	// state is the verdict and, above its two bits, the lowest settled day on which
+	// probation was seen to be over, or 0. Comparing days, not a flag, keeps the
+	// answer for an event free of what arrived after it.
+	state uint32
 }
 
-// Encoded: 5 each for first, last, days and since with the verdict, then 1+8 of
-// hash and 1+maxLabel.
-const (
-	maxLabel      = 32
-	maxValueBytes = 1 + 8 + 1 + maxLabel
-	maxSeenBytes  = 4*binary.MaxVarintLen32 + maxValueBytes
-)
+const verdictBits = 2
+
+func (s *seen) since() int32     { return int32(s.state >> verdictBits) }
+func (s *seen) verdict() Verdict { return Verdict(s.state & (1<<verdictBits - 1)) }
+
+func (s *seen) setSince(day int32)   { s.state = uint32(day)<<verdictBits | uint32(s.verdict()) }
+func (s *seen) setVerdict(v Verdict) { s.state = uint32(s.since())<<verdictBits | uint32(v) }
+
+// seenDays are the last 32 days up to the one on which something was seen last.
+type seenDays struct {
+	last int32
+	days uint32 // bit i: seen on day last-i
+}
+
+// Encoded: 5 each for first, last, days and state, and the value.
+const maxSeenBytes = 4*binary.MaxVarintLen32 + maxValueBytes
 
 // A moment is what an answer about an event depends on besides the entries.
 type moment struct {
@@ -171,7 +179,7 @@ type moment struct {
 	learnUntil int32 // values first seen before it are normal
 }
 
-func (s *seen) add(day int32) {
+func (s *seenDays) add(day int32) {
 	switch {
 	case day > s.last:
 		s.days = s.days<<(day-s.last) | 1
@@ -179,11 +187,10 @@ func (s *seen) add(day int32) {
 	case s.last-day < 32:
 		s.days |= 1 << (s.last - day)
 	}
-	s.first = min(s.first, day)
 }
 
 // settledDays returns the bits of the days before the given one.
-func (s *seen) settledDays(before int32) uint32 {
+func (s *seenDays) settledDays(before int32) uint32 {
 	if before > s.last {
 		return s.days
 	}
@@ -191,29 +198,39 @@ func (s *seen) settledDays(before int32) uint32 {
 }
 
 // daysBefore is settledDays with bit i standing for the day before-1-i.
-func (s *seen) daysBefore(before int32) uint32 {
+func (s *seenDays) daysBefore(before int32) uint32 {
 	return s.settledDays(before) << max(0, before-1-s.last)
 }
 
 func (s *seen) established(m moment) bool {
 	switch {
-	case s.verdict != Undecided:
-		return s.verdict == Benign
+	case s.verdict() != Undecided:
+		return s.verdict() == Benign
 	case s.first >= m.settled:
 		return false
 	}
-	return s.first < m.learnUntil || s.since != 0 && m.settled >= s.since
+	return s.first < m.learnUntil || s.since() != 0 && m.settled >= s.since()
+}
+
+// newSeen is a value seen for the first time.
+func newSeen(hash uint64, day int32) seen {
+	return seen{hash: hash, first: day, seenDays: seenDays{last: day, days: 1}}
+}
+
+// firstSeenKind is what the cells of a feature have in common.
+type firstSeenKind struct {
+	options FirstSeenOptions
+	note    noter
 }
 
 type firstSeenCell struct {
-	options *FirstSeenOptions
-	note    noter
-	entries []seen      // ascending by hash
-	labels  []labelText // of the entries; apart, because events do not ask for them
+	*firstSeenKind
+	entries []seen // ascending by hash
+	labels  labels // of the entries; apart, because events do not ask for them
 	// lost has the days of values that were seen on one day only and had to
 	// make way for others, so that a key with more new values than room is
-	// still known to show them. Only last and days are in use.
-	lost seen
+	// still known to show them.
+	lost seenDays
 }
 
 func (c *firstSeenCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
@@ -229,20 +246,23 @@ func (c *firstSeenCell) fold(v value, day, settled int32) {
 	h := v.hash
 	i, found := c.find(h)
 	if found && c.expired(&c.entries[i], day) {
-		c.entries[i] = seen{hash: h, first: day, last: day, days: 1, verdict: c.entries[i].verdict}
+		verdict := c.entries[i].verdict()
+		c.entries[i] = newSeen(h, day)
+		c.entries[i].setVerdict(verdict)
 		return
 	}
 	if found {
 		s := &c.entries[i]
 		s.add(day)
+		s.first = min(s.first, day)
 		done := bits.OnesCount32(s.settledDays(settled)) >= c.options.Days &&
 			settled-s.first >= int32(c.options.Span/Day)
-		if done && (s.since == 0 || settled < s.since) {
-			s.since = settled
+		if done && (s.since() == 0 || settled < s.since()) {
+			s.setSince(settled)
 		}
 		return
 	}
-	c.insert(i, seen{hash: h, first: day, last: day, days: 1}, label(v.text), day)
+	c.insert(i, newSeen(h, day), label(v.text), day)
 }
 
 // insert puts a new entry at its place, if need be instead of one that matters
@@ -250,7 +270,7 @@ func (c *firstSeenCell) fold(v value, day, settled int32) {
 func (c *firstSeenCell) insert(i int, fresh seen, label labelText, day int32) {
 	if len(c.entries) >= c.options.Cap {
 		victim := c.victim(day)
-		if fresh.verdict == Undecided && less(&fresh, &c.entries[victim]) {
+		if fresh.verdict() == Undecided && less(&fresh, &c.entries[victim]) {
 			c.lose(&fresh)
 			return
 		}
@@ -258,13 +278,13 @@ func (c *firstSeenCell) insert(i int, fresh seen, label labelText, day int32) {
 			c.lose(&c.entries[victim])
 		}
 		c.entries = slices.Delete(c.entries, victim, victim+1)
-		c.labels = slices.Delete(c.labels, victim, victim+1)
+		c.labels = c.labels.remove(victim)
 		if victim < i {
 			i--
 		}
 	}
 	c.entries = slices.Insert(c.entries, i, fresh)
-	c.labels = slices.Insert(c.labels, i, label)
+	c.labels = c.labels.insert(i, &label)
 }
 
 // lose keeps the day of a value of one day that is forgotten.
@@ -279,20 +299,22 @@ func (c *firstSeenCell) lose(s *seen) {
 func (c *firstSeenCell) decide(hash uint64, label labelText, day int32, verdict Verdict) bool {
 	judged := 0
 	for i := range c.entries {
-		if c.entries[i].verdict != Undecided {
+		if c.entries[i].verdict() != Undecided {
 			judged++
 		}
 	}
 	i, found := c.find(hash)
-	decided := found && c.entries[i].verdict != Undecided
+	decided := found && c.entries[i].verdict() != Undecided
 	if verdict != Undecided && !decided && judged >= c.options.Cap/2 {
 		return false
 	}
 	switch {
 	case found:
-		c.entries[i].verdict = verdict
+		c.entries[i].setVerdict(verdict)
 	case verdict != Undecided:
-		c.insert(i, seen{hash: hash, first: day, last: day, days: 1, verdict: verdict}, label, day)
+		fresh := newSeen(hash, day)
+		fresh.setVerdict(verdict)
+		c.insert(i, fresh, label, day)
 	}
 	return true
 }
@@ -309,7 +331,7 @@ func (c *firstSeenCell) victim(day int32) int {
 	room, regulars := len(c.entries), 0
 	for i := range c.entries {
 		switch s := &c.entries[i]; {
-		case s.verdict != Undecided:
+		case s.verdict() != Undecided:
 			room--
 		case regular(s):
 			regulars++
@@ -319,7 +341,7 @@ func (c *firstSeenCell) victim(day int32) int {
 	victim := -1
 	for i := range c.entries {
 		s := &c.entries[i]
-		if s.verdict != Undecided {
+		if s.verdict() != Undecided {
 			continue
 		}
 		if c.expired(s, day) {
@@ -337,7 +359,7 @@ func (c *firstSeenCell) victim(day int32) int {
 
 // regular reports that a value has been seen on enough days not to be part of
 // a flood.
-func regular(s *seen) bool { return s.since != 0 || bits.OnesCount32(s.days) >= 3 }
+func regular(s *seen) bool { return s.since() != 0 || bits.OnesCount32(s.days) >= 3 }
 
 // less orders entries by what is given up first.
 func less(a, b *seen) bool {
@@ -386,7 +408,7 @@ func (c *firstSeenCell) survey(n *Novelty, today int32) {
 		}
 		d := s.daysBefore(n.at.settled)
 		days |= d
-		if bits.OnesCount32(d) == 1 && s.verdict != Benign {
+		if bits.OnesCount32(d) == 1 && s.verdict() != Benign {
 			fresh |= d
 		}
 		if s.established(n.at) {
@@ -423,54 +445,6 @@ func (c *firstSeenCell) judge(v *View, values []value) Novelty {
 	return n
 }
 
-// label keeps the end of a long value, which tells more of an ARN or a path
-// than its beginning.
-func label(value string) (l labelText) {
-	const cut = "…"
-	if len(value) > maxLabel {
-		value = value[len(value)-maxLabel+len(cut):]
-		for len(value) > 0 && value[0]&0xC0 == 0x80 { // not inside a character
-			value = value[1:]
-		}
-		l.length, l.cut = uint8(copy(l.bytes[:], cut)), true
-	}
-	l.length += uint8(copy(l.bytes[l.length:], value))
-	return l
-}
-
-// A labelText is a text of at most maxLabel bytes. Cells hold many, so they are
-// kept in place.
-type labelText struct {
-	length uint8
-	cut    bool // of a longer value
-	bytes  [maxLabel]byte
-}
-
-// String returns the text.
-func (l *labelText) String() string { return string(l.bytes[:l.length]) }
-
-// appendTo appends a value: its label and, if that is cut, its hash.
-func (l *labelText) appendTo(b []byte, hash uint64) []byte {
-	if l.cut {
-		b = binary.BigEndian.AppendUint64(append(b, maxLabel+1), hash)
-	}
-	return append(append(b, l.length), l.bytes[:l.length]...)
-}
-
-// readValue reads what appendTo appends.
-func readValue(r *wire.Reader) (l labelText, hash uint64) {
-	n := r.Uvarint(maxLabel + 1)
-	if l.cut = n == maxLabel+1; l.cut {
-		hash = r.Uint64()
-		n = r.Uvarint(maxLabel)
-	}
-	l.length = uint8(copy(l.bytes[:], r.Fixed(int(n))))
-	if !l.cut {
-		hash = Hash(l.String())
-	}
-	return l, hash
-}
-
 func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
 	if len(c.entries) == 0 {
 		return b, nil
@@ -483,45 +457,48 @@ func (c *firstSeenCell) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(c.lost.last))
 	b = binary.AppendUvarint(b, uint64(c.lost.days))
 	b = binary.AppendUvarint(b, uint64(len(c.entries)))
+	rest := c.labels
 	for i := range c.entries {
 		s := &c.entries[i]
-		b = c.labels[i].appendTo(b, s.hash)
+		b, rest = rest.appendFirst(b, s.hash)
 		b = binary.AppendUvarint(b, uint64(newest-s.last))
 		b = binary.AppendUvarint(b, uint64(s.last-s.first))
 		b = binary.AppendUvarint(b, uint64(s.days))
-		b = binary.AppendUvarint(b, uint64(s.since)<<2|uint64(s.verdict))
+		b = binary.AppendUvarint(b, uint64(s.state))
 	}
 	return b, nil
 }
 
-func (c *firstSeenCell) UnmarshalBinary(data []byte) error {
+func (c *firstSeenCell) UnmarshalBinary(data []byte) error { return c.read(data, new(reader)) }
+
+func (c *firstSeenCell) read(data []byte, room *reader) error {
 	if len(data) == 0 {
-		c.entries, c.labels, c.lost = nil, nil, seen{}
+		c.entries, c.labels, c.lost = nil, nil, seenDays{}
 		return nil
 	}
 	r := wire.NewReader(data)
 	newest := int32(r.Uvarint(maxDay))
-	lost := seen{last: int32(r.Uvarint(maxDay)), days: uint32(r.Uvarint(1<<32 - 1))}
+	lost := seenDays{last: int32(r.Uvarint(maxDay)), days: uint32(r.Uvarint(1<<32 - 1))}
 	n := r.Count(c.options.Cap, 5)
-	entries, labels, judged := make([]seen, n), make([]labelText, n), 0
+	entries, judged := make([]seen, n), 0
+	room.labels = room.labels[:0]
 	for i := range entries {
 		s := &entries[i]
-		labels[i], s.hash = readValue(r)
+		s.hash = room.value(r)
 		s.last = newest - int32(r.Uvarint(uint64(newest)))
 		s.first = s.last - int32(r.Uvarint(uint64(s.last)))
 		s.days = uint32(r.Uvarint(1<<32 - 1))
-		since := r.Uvarint(maxDay<<2 | 3)
-		s.since, s.verdict = int32(since>>2), Verdict(since&3)
-		if s.verdict != Undecided {
+		s.state = uint32(r.Uvarint(maxDay<<verdictBits | (1<<verdictBits - 1)))
+		if s.verdict() != Undecided {
 			judged++
 		}
-		if i > 0 && s.hash <= entries[i-1].hash || s.verdict > Malicious || judged > c.options.Cap/2 {
+		if i > 0 && s.hash <= entries[i-1].hash || s.verdict() > Malicious || judged > c.options.Cap/2 {
 			return wire.ErrMalformed
 		}
 	}
 	if err := r.Close(); err != nil {
 		return err
 	}
-	c.entries, c.labels, c.lost = entries, labels, lost
+	c.entries, c.labels, c.lost = entries, slices.Clone(room.labels), lost
 	return nil
 }

@@ -111,8 +111,16 @@ func readID(r *wire.Reader) featureID {
 	return featureID(b[0])<<16 | featureID(b[1])<<8 | featureID(b[2])
 }
 
-// find returns the slot of a feature, or -1.
-func (l *Layout) find(id featureID) int {
+// find returns the slot of a feature, or -1. Records have their features in the
+// order of the layout that wrote them, so it looks ahead of the last one's
+// first: a comparison is a tenth of the cost of asking the map.
+func (l *Layout) find(id featureID, ahead int) int {
+	const few = 16
+	for i := ahead; i < min(ahead+few, len(l.ids)); i++ {
+		if l.ids[i] == id {
+			return i
+		}
+	}
 	if i, ok := l.byID[id]; ok {
 		return i
 	}

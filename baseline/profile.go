@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -8,6 +9,7 @@ import (
 	"math/bits"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline/internal/wire"
@@ -35,7 +37,7 @@ type Profile struct {
 	recent  []recentID
 	filter  *idFilter // of recent, or nil
 	cells   cells
-	joined  []joining // by slot; nil if no feature has
+	joined  []joining // ascending by slot; few, if any
 	scratch *Scratch
 }
 
@@ -43,16 +45,30 @@ type Profile struct {
 // first event: the time of the first event since, noTime until then, and the
 // number of events that came before it.
 type joining struct {
-	joined bool
+	slot   int
 	first  int64
 	before int64
 }
 
 // cells holds the cells of the features that an event has concerned: few of
-// many. Bits tell which slots have one.
+// many.
 type cells struct {
-	has  []uint64
-	list []Cell // by slot
+	has  slotSet
+	list []Cell // of those slots, ascending
+}
+
+// A slotSet is a bit for each slot of a layout.
+type slotSet []uint64
+
+func (s slotSet) has(slot int) bool { return s[slot/64]>>(slot%64)&1 != 0 }
+
+// add adds a slot; false if it is there already.
+func (s slotSet) add(slot int) bool {
+	if s.has(slot) {
+		return false
+	}
+	s[slot/64] |= 1 << (slot % 64)
+	return true
 }
 
 // rank returns the place of a slot's cell, and whether there is one.
@@ -74,9 +90,12 @@ func (c *cells) get(slot int) Cell {
 
 // put adds the cell of a slot that has none.
 func (c *cells) put(slot int, cell Cell) {
+	if len(c.list) == cap(c.list) { // by a few: most keys soon have all that they ever will
+		c.list = append(make([]Cell, 0, len(c.list)+4), c.list...)
+	}
 	i, _ := c.rank(slot)
 	c.list = slices.Insert(c.list, i, cell)
-	c.has[slot/64] |= 1 << (slot % 64)
+	c.has.add(slot)
 }
 
 const noTime = math.MaxInt64
@@ -92,7 +111,7 @@ type recentID struct {
 
 // NewProfile returns an empty profile.
 func (l *Layout) NewProfile() *Profile {
-	return &Profile{layout: l, cells: cells{has: make([]uint64, (len(l.features)+63)/64)}}
+	return &Profile{layout: l, cells: cells{has: make(slotSet, (len(l.features)+63)/64)}}
 }
 
 // Clock returns the latest event time folded, or the zero time if there was
@@ -156,9 +175,7 @@ func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	p.days.add(int64(dayOf(e.Time)))
 	p.remember(id)
 	for i := range p.joined {
-		if j := &p.joined[i]; j.joined {
-			j.first = min(j.first, millis)
-		}
+		p.joined[i].first = min(p.joined[i].first, millis)
 	}
 	p.events++
 
@@ -291,6 +308,9 @@ func (f *idFilter) add(hash uint64) { f[hash/64%uint64(len(f))] |= 1 << (hash % 
 
 func (f *idFilter) mayHave(hash uint64) bool { return f[hash/64%uint64(len(f))]>>(hash%64)&1 != 0 }
 
+// oldest is the earliest time of an event that would not be late.
+func (p *Profile) oldest() time.Time { return time.UnixMilli(p.clock).Add(-p.layout.lateness) }
+
 // forget drops the ids of events so old that a duplicate would be late.
 func (p *Profile) forget() {
 	oldest := p.clock - p.layout.lateness.Milliseconds()
@@ -362,8 +382,8 @@ func (p *Profile) cell(slot int) Cell {
 // view if it has seen none yet, not even that one.
 func (p *Profile) since(slot int, at time.Time) time.Time {
 	first := p.first
-	if p.joined != nil && p.joined[slot].joined {
-		first = p.joined[slot].first
+	if j := p.joining(slot); j != nil {
+		first = j.first
 	}
 	if first == noTime {
 		return at
@@ -381,10 +401,22 @@ func (p *Profile) age(slot int, at time.Time) Age {
 		Days:   bits.OnesCount64(days),
 		Events: p.events,
 	}
-	if p.joined != nil {
-		age.Events -= p.joined[slot].before
+	if j := p.joining(slot); j != nil {
+		age.Events -= j.before
 	}
 	return age
+}
+
+// joining returns the age of a slot's feature if that is not the profile's, or nil.
+func (p *Profile) joining(slot int) *joining {
+	if len(p.joined) == 0 {
+		return nil
+	}
+	i, found := slices.BinarySearchFunc(p.joined, slot, func(j joining, slot int) int { return cmp.Compare(j.slot, slot) })
+	if !found {
+		return nil
+	}
+	return &p.joined[i]
 }
 
 // The record format, version 2: magic, version and the form of the body, plain
@@ -399,23 +431,33 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// A writer is the room that records are put together in. It is used again, so
+// that writing a record allocates nothing but the record.
+type writer struct{ body, empty, full, cell []byte }
+
+var writers = sync.Pool{New: func() any { return new(writer) }}
+
 // AppendBinary appends the profile's record to b: at most the layout's
 // MaxBytes. It fails only if a cell breaks its contract.
 func (p *Profile) AppendBinary(b []byte) ([]byte, error) {
+	w := writers.Get().(*writer)
+	defer writers.Put(w)
+	if err := p.write(w); err != nil {
+		return b, err
+	}
 	start := len(b)
-	body, err := p.appendBody(nil)
+	b = slices.Grow(b, 3+1+len(w.body)+4)
+	record, err := appendBody(append(b, magic0, magic1, version), w.body)
 	if err != nil {
 		return b, err
 	}
-	if b, err = appendBody(append(b, magic0, magic1, version), body); err != nil {
-		return b[:start], err
-	}
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli)), nil
+	return binary.BigEndian.AppendUint32(record, crc32.Checksum(record[start:], castagnoli)), nil
 }
 
-func (p *Profile) appendBody(b []byte) ([]byte, error) {
+// write makes w.body the body of the profile's record.
+func (p *Profile) write(w *writer) error {
 	p.forget()
-	b = binary.AppendVarint(b, p.clock)
+	b := binary.AppendVarint(w.body[:0], p.clock)
 	b = binary.AppendUvarint(b, uint64(p.clock-p.first))
 	b = binary.AppendUvarint(b, uint64(p.events))
 	b = binary.AppendUvarint(b, p.days.bits)
@@ -426,50 +468,65 @@ func (p *Profile) appendBody(b []byte) ([]byte, error) {
 		b = binary.AppendVarint(b, r.millis-before)
 		before = r.millis
 	}
-	oldest := time.UnixMilli(p.clock).Add(-p.layout.lateness)
-	var empty, full, cell []byte // empty and full are lists of features
-	var empties, fulls uint64
-	for i, feature := range p.layout.features {
-		cell = cell[:0]
-		if c := p.cells.get(i); c != nil {
-			if f, ok := c.(interface{ forget(before time.Time) }); ok {
-				f.forget(oldest)
+	empties, fulls, err := p.writeCells(w)
+	if err != nil {
+		return err
+	}
+	b = append(binary.AppendUvarint(b, empties), w.empty...)
+	w.body = append(binary.AppendUvarint(b, fulls), w.full...)
+	return nil
+}
+
+// writeCells makes w.empty the ids of the features that have no bytes, and
+// w.full the others with their ages and cells. It returns how many they are.
+func (p *Profile) writeCells(w *writer) (empties, fulls uint64, err error) {
+	w.empty, w.full = w.empty[:0], w.full[:0]
+	oldest := p.oldest()
+	cells := p.cells.list
+	for slot, id := range p.layout.ids {
+		w.cell = w.cell[:0]
+		if p.cells.has.has(slot) {
+			if err := w.write(cells[0], p.layout.features[slot], oldest); err != nil {
+				return 0, 0, err
 			}
-			var err error
-			cell, err = c.AppendBinary(cell)
-			if err != nil {
-				return nil, fmt.Errorf("baseline: feature %q: %w", feature.ID(), err)
-			}
-			if limit := feature.MaxBytes(); len(cell) > limit {
-				return nil, fmt.Errorf("%w: %q encoded to %d bytes, over its MaxBytes of %d",
-					ErrFeature, feature.ID(), len(cell), limit)
-			}
+			cells = cells[1:]
 		}
-		var j joining
-		if p.joined != nil {
-			j = p.joined[i]
-		}
-		if len(cell) == 0 && !j.joined {
-			empty = p.layout.ids[i].appendTo(empty)
+		j := p.joining(slot)
+		if len(w.cell) == 0 && j == nil {
+			w.empty = id.appendTo(w.empty)
 			empties++
 			continue
 		}
 		fulls++
-		full = p.layout.ids[i].appendTo(full)
+		w.full = id.appendTo(w.full)
 		switch {
-		case !j.joined:
-			full = append(full, 0)
+		case j == nil:
+			w.full = append(w.full, 0)
 		case j.first == noTime:
-			full = append(full, 1)
+			w.full = append(w.full, 1)
 		default:
-			full = binary.AppendUvarint(full, 2+uint64(j.first-p.first))
-			full = binary.AppendUvarint(full, uint64(j.before))
+			w.full = binary.AppendUvarint(w.full, 2+uint64(j.first-p.first))
+			w.full = binary.AppendUvarint(w.full, uint64(j.before))
 		}
-		full = binary.AppendUvarint(full, uint64(len(cell)))
-		full = append(full, cell...)
+		w.full = binary.AppendUvarint(w.full, uint64(len(w.cell)))
+		w.full = append(w.full, w.cell...)
 	}
-	b = append(binary.AppendUvarint(b, empties), empty...)
-	return append(binary.AppendUvarint(b, fulls), full...), nil
+	return empties, fulls, nil
+}
+
+// write makes w.cell the bytes of a feature's cell, once that has let go of
+// what no event can ask for any more.
+func (w *writer) write(c Cell, f Feature, oldest time.Time) (err error) {
+	if c, ok := c.(interface{ forget(before time.Time) }); ok {
+		c.forget(oldest)
+	}
+	if w.cell, err = c.AppendBinary(w.cell); err != nil {
+		return fmt.Errorf("baseline: feature %q: %w", f.ID(), err)
+	}
+	if limit := f.MaxBytes(); len(w.cell) > limit {
+		return fmt.Errorf("%w: %q encoded to %d bytes, over its MaxBytes of %d", ErrFeature, f.ID(), len(w.cell), limit)
+	}
+	return nil
 }
 
 // Decode restores a profile from its record; no bytes at all are an empty
@@ -528,49 +585,71 @@ func (p *Profile) decode(r *wire.Reader) error {
 		before = millis
 	}
 	p.filterRecent()
-	if p.events > 0 {
-		p.joined = make([]joining, len(p.layout.features))
-		for i := range p.joined {
-			p.joined[i] = joining{joined: true, first: noTime, before: p.events}
-		}
-	}
+	return p.decodeCells(r)
+}
+
+func (p *Profile) decodeCells(r *wire.Reader) error {
+	room := readers.Get().(*reader)
+	defer readers.Put(room)
+	const maxMillis = maxDay * 24 * 60 * 60 * 1000
+	var few [4]uint64 // enough for most layouts
+	known := slotSet(append(few[:0], p.cells.has...))
+	slot := -1
 	for range r.Count(math.MaxUint16, idBytes) {
-		if i := p.layout.find(readID(r)); i >= 0 && p.joined != nil {
-			p.joined[i] = joining{}
+		i := p.layout.find(readID(r), slot+1)
+		if r.Err() != nil {
+			return r.Err()
 		}
-	}
-	for range r.Count(math.MaxUint16, idBytes+2) {
-		id := readID(r)
-		var j joining
-		if age := r.Uvarint(2 + maxMillis); age == 1 {
-			j = joining{joined: true, first: noTime, before: p.events}
-		} else if age > 1 {
-			j = joining{joined: true, first: p.first + int64(age-2)}
-			j.before = int64(r.Uvarint(uint64(p.events)))
-		}
-		data := r.Bytes(math.MaxInt32)
-		i := p.layout.find(id)
 		if i < 0 {
 			continue
 		}
+		if slot = i; !known.add(slot) {
+			return wire.ErrMalformed
+		}
+	}
+	slot = -1
+	n := r.Count(math.MaxUint16, idBytes+2)
+	p.cells.list = make([]Cell, 0, min(n, len(p.layout.features)))
+	for range n {
+		id := readID(r)
+		j := joining{before: -1} // has not joined
+		if age := r.Uvarint(2 + maxMillis); age == 1 {
+			j = joining{first: noTime, before: p.events}
+		} else if age > 1 {
+			j = joining{first: p.first + int64(age-2), before: int64(r.Uvarint(uint64(p.events)))}
+		}
+		data := r.Bytes(math.MaxInt32)
+		if r.Err() != nil {
+			return r.Err()
+		}
+		i := p.layout.find(id, slot+1)
+		if i < 0 {
+			continue
+		}
+		if slot = i; !known.add(slot) {
+			return wire.ErrMalformed
+		}
 		if len(data) > 0 {
-			if p.cells.get(i) != nil {
-				return wire.ErrMalformed
+			f := p.layout.features[slot]
+			c, err := room.read(f, data)
+			if err != nil {
+				return fmt.Errorf("feature %q: %w", f.ID(), err)
 			}
-			c := p.layout.features[i].NewCell()
-			if err := c.UnmarshalBinary(data); err != nil {
-				return fmt.Errorf("feature %q: %w", p.layout.features[i].ID(), err)
-			}
-			p.cells.put(i, c)
+			p.cells.put(slot, c)
 		}
-		if p.joined != nil {
-			p.joined[i] = j
-		} else if j.joined {
-			return wire.ErrMalformed // a profile without events
+		if j.before >= 0 {
+			j.slot = slot
+			p.joined = append(p.joined, j)
 		}
 	}
-	if !slices.ContainsFunc(p.joined, func(j joining) bool { return j.joined }) {
-		p.joined = nil
+	if p.events == 0 && p.joined != nil {
+		return wire.ErrMalformed
 	}
+	for slot := range p.layout.features {
+		if p.events > 0 && !known.has(slot) {
+			p.joined = append(p.joined, joining{slot: slot, first: noTime, before: p.events})
+		}
+	}
+	slices.SortFunc(p.joined, func(a, b joining) int { return cmp.Compare(a.slot, b.slot) })
 	return r.Close()
 }

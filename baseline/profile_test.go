@@ -308,6 +308,32 @@ func withChecksum(body []byte) []byte {
 	return binary.BigEndian.AppendUint32(body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
 }
 
+// A record is a function of what was folded: it does not tell how often, or
+// when, the profile was saved and loaded meanwhile.
+func TestRecordsDoNotTellOfReloads(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 50 {
+		features := every()
+		kept, often := newHistory(t, features...), newHistory(t, features...)
+		at := on(1, "00:00:00")
+		for range 300 {
+			at = at.Add(time.Duration(random.ExpFloat64() * float64(random.IntN(8)) * float64(10*time.Minute)))
+			late := at.Add(-time.Duration(random.Int64N(int64(baseline.Lateness))))
+			value := fmt.Sprint(random.IntN(12))
+			kept.add(late, value)
+			often.add(late, value)
+			if random.IntN(4) == 0 {
+				often.reload()
+			}
+		}
+		want, err := kept.profile.AppendBinary(nil)
+		require.NoError(t, err)
+		got, err := often.profile.AppendBinary(nil)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+}
+
 func TestDecodeNothing(t *testing.T) {
 	h := newHistory(t, baseline.FirstSeen("agent", agent, nil))
 	for _, record := range [][]byte{nil, {}} {

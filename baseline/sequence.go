@@ -21,12 +21,12 @@ func Sequence(name string, window time.Duration, steps ...Step) *Of[Progress] {
 		panic(fmt.Sprintf("baseline: sequence %q has %d steps; 2 to 8 are possible", name, len(steps)))
 	}
 	window = clamp(window, time.Minute, 30*Day)
-	g := newGrid(window)
+	kind := &sequenceKind{newGrid(window), steps}
 	return &Of[Progress]{
 		serial:   nextSerial(),
 		id:       fmt.Sprintf("sequence/1 %s window=%v steps=%d", name, window, len(steps)),
 		maxBytes: len(steps) * maxStepBytes,
-		newCell:  func() Cell { return &sequenceCell{grid: g, steps: steps, traces: make([]stepTrace, len(steps))} },
+		newCell:  func() Cell { return &sequenceCell{sequenceKind: kind} },
 		note: func(e *event.Event, _ *note, _ *Scratch) bool {
 			return slices.ContainsFunc(steps, func(is Step) bool { return is(e) })
 		},
@@ -64,16 +64,24 @@ type stepTrace struct {
 
 const maxStepBytes = 2*binary.MaxVarintLen64 + maxEventIDBytes
 
+// sequenceKind is what the cells of a feature have in common.
+type sequenceKind struct {
+	grid  grid
+	steps []Step
+}
+
 type sequenceCell struct {
-	grid   grid
-	steps  []Step
-	traces []stepTrace
+	*sequenceKind
+	traces []stepTrace // of all steps; nil until one has happened
 }
 
 func (c *sequenceCell) Fold(e *event.Event, now time.Time) {
 	for i, is := range c.steps {
 		if !is(e) {
 			continue
+		}
+		if c.traces == nil {
+			c.traces = make([]stepTrace, len(c.steps))
 		}
 		t, millis := &c.traces[i], e.Time.UnixMilli()
 		fresh := t.trace.bits == 0
@@ -110,6 +118,9 @@ func (c *sequenceCell) answer(v *View) Progress {
 }
 
 func (c *sequenceCell) AppendBinary(b []byte) ([]byte, error) {
+	if c.traces == nil {
+		return append(b, make([]byte, len(c.steps))...), nil
+	}
 	for i := range c.traces {
 		t := &c.traces[i]
 		b = binary.AppendUvarint(b, t.trace.bits)

@@ -69,22 +69,22 @@ func (f *Of[A]) unusual(v Viewer, windows []orderedWindow) []Unusual {
 		return nil
 	}
 	var list []Unusual
-	add := func(hash uint64, l *labelText) {
+	add := func(hash uint64, label func() string) {
 		if !n.knows(hash) && !slices.ContainsFunc(list, func(u Unusual) bool { return u.Hash == hash }) {
-			list = append(list, Unusual{Feature: f.id, Value: l.String(), Hash: hash})
+			list = append(list, Unusual{Feature: f.id, Value: label(), Hash: hash})
 		}
 	}
 	note := &w.scratch.notes[slot]
 	if slices.Contains(w.profile.layout.index.Lookup(w.Event), slot) && f.note(w.Event, note, w.scratch) {
 		for _, v := range note.values {
-			l := label(v.text)
-			add(v.hash, &l)
+			text := label(v.text)
+			add(v.hash, text.String)
 		}
 	}
 	for _, w := range windows {
 		for _, i := range w.order {
-			if hash := w.cell.hashes[i]; n.cell.has(hash) {
-				add(hash, &w.cell.sightings[i].label)
+			if hash := w.cell.items[i].hash; n.cell.has(hash) {
+				add(hash, func() string { return w.cell.labels.at(i) })
 			}
 		}
 	}

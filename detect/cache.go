@@ -1,83 +1,112 @@
 package detect
 
-import (
-	"container/list"
-
-	"github.com/cloudtell/cloudtell/baseline"
-)
+import "github.com/cloudtell/cloudtell/baseline"
 
 // A cache holds profiles, the least recently used of which may be dropped.
 type cache struct {
-	size    int
-	entries map[cacheKey]*list.Element // of *cached
-	order   *list.List                 // most recently used first
+	size   int
+	count  int
+	groups []cacheGroup
+	order  cached // the ring of entries begins and ends here: next is the most recently used
 }
 
-type cacheKey struct {
-	group int
-	key   string
+// A cacheGroup has the entries of one group, by key.
+type cacheGroup struct {
+	prefix  string // of the keys in the store
+	entries map[string]*cached
 }
 
 type cached struct {
-	key     cacheKey
+	group   int
+	name    string // of the record in the store: the group's prefix and the key
 	profile *baseline.Profile
 	version uint64
 	dirty   bool // changed since loaded or saved
 	// attempt is the hash of the record last given to a save that failed
 	// without saying whether the record was stored; 0 if there is none.
 	attempt uint64
+
+	next, previous *cached // in the cache's order; nil for an entry that has left it
 }
 
-func newCache(size int) *cache {
-	return &cache{size: size, entries: make(map[cacheKey]*list.Element), order: list.New()}
-}
-
-func (c *cache) len() int { return len(c.entries) }
-
-// get returns the entry and marks it as used, or nil.
-func (c *cache) get(group int, key string) *cached {
-	el := c.entries[cacheKey{group, key}]
-	if el == nil {
-		return nil
+func newCache(size int, groups []*group) *cache {
+	c := &cache{size: size}
+	for _, g := range groups {
+		c.groups = append(c.groups, cacheGroup{g.scope.Name + "/", make(map[string]*cached)})
 	}
-	c.order.MoveToFront(el)
-	return el.Value.(*cached)
+	c.order.next, c.order.previous = &c.order, &c.order
+	return c
 }
 
-func (c *cache) peek(k cacheKey) *cached { return c.entries[k].Value.(*cached) }
+func (c *cache) len() int { return c.count }
 
-// put adds an entry, which has no profile yet.
-func (c *cache) put(k cacheKey) *cached {
-	e := &cached{key: k}
-	c.entries[k] = c.order.PushFront(e)
+// name is what the record of a key is called in the store.
+func (c *cache) name(group int, key string) string { return c.groups[group].prefix + key }
+
+// peek returns an entry, or nil.
+func (c *cache) peek(group int, key string) *cached { return c.groups[group].entries[key] }
+
+// get returns an entry and marks it as used, or nil.
+func (c *cache) get(group int, key string) *cached {
+	e := c.peek(group, key)
+	if e != nil && e != c.order.next {
+		e.leave()
+		c.lead(e)
+	}
 	return e
 }
 
-func (c *cache) remove(k cacheKey) {
-	if el := c.entries[k]; el != nil {
-		c.order.Remove(el)
-		delete(c.entries, k)
-	}
+// put adds an entry, which has no profile yet. It does not keep the key, which
+// may be an event's memory.
+func (c *cache) put(group int, key string) *cached {
+	e := &cached{group: group, name: c.name(group, key)}
+	g := &c.groups[group]
+	g.entries[e.name[len(g.prefix):]] = e
+	c.count++
+	c.lead(e)
+	return e
 }
 
-// excess returns the keys that are too many, the least recently used ones.
-func (c *cache) excess() []cacheKey {
-	var keys []cacheKey
-	for el, n := c.order.Back(), c.len()-c.size; n > 0; el, n = el.Prev(), n-1 {
-		keys = append(keys, el.Value.(*cached).key)
+// remove drops an entry, if it is there.
+func (c *cache) remove(e *cached) {
+	if e.next == nil {
+		return
 	}
-	return keys
+	e.leave()
+	e.next, e.previous = nil, nil
+	g := &c.groups[e.group]
+	delete(g.entries, e.name[len(g.prefix):])
+	c.count--
 }
 
-// dirty returns the keys of changed profiles.
-func (c *cache) dirty() []cacheKey {
-	var keys []cacheKey
-	for el := c.order.Back(); el != nil; el = el.Prev() {
-		if e := el.Value.(*cached); e.dirty {
-			keys = append(keys, e.key)
+// lead makes an entry that is not in the order the most recently used one.
+func (c *cache) lead(e *cached) {
+	e.next, e.previous = c.order.next, &c.order
+	e.next.previous, e.previous.next = e, e
+}
+
+// leave takes an entry out of the order.
+func (e *cached) leave() { e.next.previous, e.previous.next = e.previous, e.next }
+
+// excess returns the entries that are too many, the least recently used ones
+// first.
+func (c *cache) excess() []*cached {
+	var some []*cached
+	for e := c.order.previous; len(some) < c.count-c.size; e = e.previous {
+		some = append(some, e)
+	}
+	return some
+}
+
+// dirty returns the entries of changed profiles.
+func (c *cache) dirty() []*cached {
+	var some []*cached
+	for e := c.order.previous; e != &c.order; e = e.previous {
+		if e.dirty {
+			some = append(some, e)
 		}
 	}
-	return keys
+	return some
 }
 
 // An idSet remembers at least the last size ids added to it, and an eighth more

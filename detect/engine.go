@@ -113,7 +113,7 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 		s := &shard{
 			engine:   en,
 			standing: make(map[string]int),
-			cache:    newCache(max(1, cmp.Or(o.Cache, 100_000)/n)),
+			cache:    newCache(max(1, cmp.Or(o.Cache, 100_000)/n), set.groups),
 			seen:     newIDSet(max(1, cmp.Or(o.Dedup, 1<<18)/n)),
 		}
 		s.step = step{set: set, emit: s.keep, firsts: !o.Updates, scratch: baseline.NewScratch()}
@@ -333,6 +333,7 @@ type shard struct {
 	err      error
 	loads    int64
 	saves    int64
+	room     []byte // for the records of a save
 }
 
 // A task is one event for one key.
@@ -414,45 +415,43 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 // load brings the profiles of the batch's keys into the cache, with one call
 // of the store. Keys whose profile cannot be had stay out of it.
 func (s *shard) load(ctx context.Context) error {
-	var missing []cacheKey
+	var missing []*cached
 	for i := range s.tasks {
 		t := &s.tasks[i]
 		if t.entry = s.cache.get(t.group, t.key); t.entry != nil {
 			continue
 		}
-		k := cacheKey{t.group, string([]byte(t.key))} // not the event's memory
-		t.entry = s.cache.put(k)                      // asked for once
-		missing = append(missing, k)
+		t.entry = s.cache.put(t.group, t.key) // asked for once
+		missing = append(missing, t.entry)
 	}
 	return s.admit(ctx, missing)
 }
 
 // admit fills the cache's new entries. Those whose profile cannot be had leave
 // it again.
-func (s *shard) admit(ctx context.Context, missing []cacheKey) error {
+func (s *shard) admit(ctx context.Context, missing []*cached) error {
 	if len(missing) == 0 {
 		return nil
 	}
 	keys := make([]string, len(missing))
-	for i, k := range missing {
-		keys[i] = s.recordKey(k)
+	for i, entry := range missing {
+		keys[i] = entry.name
 	}
 	records, err := s.fetch(ctx, keys)
 	if err != nil {
-		for _, k := range missing {
-			s.cache.remove(k)
+		for _, entry := range missing {
+			s.cache.remove(entry)
 		}
 		return err
 	}
 	var errs []error
-	for i, k := range missing {
-		profile, err := s.engine.set.groups[k.group].layout.Decode(records[i].Data)
+	for i, entry := range missing {
+		profile, err := s.engine.set.groups[entry.group].layout.Decode(records[i].Data)
 		if err != nil {
-			s.cache.remove(k)
-			errs = append(errs, fmt.Errorf("detect: profile of %q: %w", keys[i], err))
+			s.cache.remove(entry)
+			errs = append(errs, fmt.Errorf("detect: profile of %q: %w", entry.name, err))
 			continue
 		}
-		entry := s.cache.peek(k)
 		entry.profile, entry.version = profile, records[i].Version
 	}
 	return errors.Join(errs...)
@@ -485,89 +484,113 @@ func (s *shard) fetchOnce(ctx context.Context, keys []string) ([]baseline.Record
 	return records, nil
 }
 
-func (s *shard) recordKey(k cacheKey) string {
-	return s.engine.set.groups[k.group].scope.Name + "/" + k.key
-}
-
 // evict brings the cache back to its size. Profiles that cannot be saved stay.
 func (s *shard) evict(ctx context.Context) error {
 	victims := s.cache.excess()
-	var changed []cacheKey
-	for _, k := range victims {
-		if s.cache.entries[k].Value.(*cached).dirty {
-			changed = append(changed, k)
+	var changed []*cached
+	for _, entry := range victims {
+		if entry.dirty {
+			changed = append(changed, entry)
 		}
 	}
 	err := s.save(ctx, changed)
-	for _, k := range victims {
-		if el := s.cache.entries[k]; el != nil && !el.Value.(*cached).dirty {
-			s.cache.remove(k)
+	for _, entry := range victims {
+		if !entry.dirty {
+			s.cache.remove(entry)
 		}
 	}
 	return err
 }
 
+// saveSize is how many profiles are given to the store at once: their records
+// need memory besides.
+const saveSize = 4096
+
 // save writes the profiles to the store and marks them clean.
-func (s *shard) save(ctx context.Context, keys []cacheKey) error {
+func (s *shard) save(ctx context.Context, entries []*cached) error {
 	var errs []error
-	var records []baseline.Record
-	var saved []cacheKey
-	for _, k := range keys {
-		data, err := s.cache.peek(k).profile.AppendBinary(nil)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("detect: profile of %q: %w", s.recordKey(k), err))
+	for some := range slices.Chunk(entries, saveSize) {
+		records, encoded, err := s.encode(some)
+		errs = append(errs, err)
+		if err = s.commit(ctx, encoded, records); err == nil {
 			continue
 		}
-		records = append(records, baseline.Record{Key: s.recordKey(k), Data: data})
-		saved = append(saved, k)
+		errs = append(errs, err)
+		if !errors.As(err, new(*baseline.ConflictError)) {
+			break // the store is away: the others would only wait for it as long
+		}
 	}
-	if len(saved) == 0 {
-		return errors.Join(errs...)
+	return errors.Join(errs...)
+}
+
+// encode returns the records of profiles, and those whose they are: a cell may
+// break its contract. They are valid until the next call.
+func (s *shard) encode(entries []*cached) (records []baseline.Record, encoded []*cached, err error) {
+	var errs []error
+	s.room = s.room[:0]
+	for _, entry := range entries {
+		start := len(s.room)
+		room, err := entry.profile.AppendBinary(s.room)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("detect: profile of %q: %w", entry.name, err))
+			continue
+		}
+		s.room = room
+		records = append(records, baseline.Record{Key: entry.name, Data: room[start:len(room):len(room)]})
+		encoded = append(encoded, entry)
+	}
+	return records, encoded, errors.Join(errs...)
+}
+
+// commit has the store keep records, and drops profiles that it refuses as another
+// writer's.
+func (s *shard) commit(ctx context.Context, entries []*cached, records []baseline.Record) error {
+	if len(entries) == 0 {
+		return nil
 	}
 	var conflict *baseline.ConflictError
 	err := s.engine.retry.Do(ctx, func() error {
-		err := s.put(ctx, saved, records)
+		err := s.put(ctx, entries, records)
 		if errors.As(err, &conflict) {
 			return nil // is not mended by trying again
 		}
 		return err
 	})
 	if err != nil {
-		return errors.Join(append(errs, err)...)
+		return err
 	}
 	if conflict != nil {
-		errs = append(errs, fmt.Errorf("detect: save %d profiles: %w", len(records), conflict))
+		err = fmt.Errorf("detect: save %d profiles: %w", len(records), conflict)
 		// Events of the profiles about to be dropped may come again.
 		s.seen = newIDSet(s.seen.size)
 	}
-	for i, k := range saved {
-		if conflict != nil && slices.Contains(conflict.Keys, records[i].Key) {
-			s.cache.remove(k)
+	for _, entry := range entries {
+		if conflict != nil && slices.Contains(conflict.Keys, entry.name) {
+			s.cache.remove(entry)
 			continue
 		}
-		entry := s.cache.peek(k)
 		entry.version, entry.dirty = entry.version+1, false
 		s.saves++
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // put gives the store the records of the profiles, once it is settled what
 // became of those it was given before.
-func (s *shard) put(ctx context.Context, keys []cacheKey, records []baseline.Record) error {
-	if err := s.settle(ctx, keys); err != nil {
+func (s *shard) put(ctx context.Context, entries []*cached, records []baseline.Record) error {
+	if err := s.settle(ctx, entries); err != nil {
 		return err
 	}
-	for i, k := range keys {
-		records[i].Version = s.cache.peek(k).version
+	for i, entry := range entries {
+		records[i].Version = entry.version
 	}
 	err := s.engine.store.Save(ctx, records)
 	if err == nil {
 		return nil
 	}
 	if !errors.As(err, new(*baseline.ConflictError)) {
-		for i, k := range keys {
-			s.cache.peek(k).attempt = baseline.Hash(string(records[i].Data))
+		for i, entry := range entries {
+			entry.attempt = baseline.Hash(string(records[i].Data))
 		}
 	}
 	return fmt.Errorf("detect: save %d profiles: %w", len(records), err)
@@ -577,13 +600,13 @@ func (s *shard) put(ctx context.Context, keys []cacheKey, records []baseline.Rec
 // whether they were stored. Without it, the next save of one that was would be
 // refused as another writer's, and what was learnt since would be lost. It asks
 // once: it is a part of a save that may be tried again.
-func (s *shard) settle(ctx context.Context, keys []cacheKey) error {
+func (s *shard) settle(ctx context.Context, entries []*cached) error {
 	var unsure []*cached
 	var names []string
-	for _, k := range keys {
-		if entry := s.cache.peek(k); entry.attempt != 0 {
+	for _, entry := range entries {
+		if entry.attempt != 0 {
 			unsure = append(unsure, entry)
-			names = append(names, s.recordKey(k))
+			names = append(names, entry.name)
 		}
 	}
 	if len(unsure) == 0 {

@@ -394,6 +394,34 @@ func TestSaveFails(t *testing.T) {
 	}
 }
 
+// More profiles than the store is given at once are all saved; while it is away,
+// it is not asked again for each part of them.
+func TestFlushOfMany(t *testing.T) {
+	ctx := context.Background()
+	var store faultyStore
+	en := newEngine(t, newSet(t, echo(info("echo"))), &store, &detect.EngineOptions{Shards: 1})
+	const many = 10_000
+	var events []*event.Event
+	for i := range many {
+		events = append(events, newEvent(i, on(1, "10:00:00"), fmt.Sprint("user ", i), "a"))
+	}
+	process(t, en, events...)
+
+	store.saveErr = errDown
+	require.ErrorIs(t, en.Flush(ctx), errDown)
+	assert.Equal(t, int64(1), store.saves.Load())
+	assert.Zero(t, en.Stats().Saves)
+
+	store.saveErr = nil
+	require.NoError(t, en.Flush(ctx))
+	assert.Equal(t, int64(many), en.Stats().Saves)
+	assert.Equal(t, many, store.Len())
+	for r := range store.All() {
+		_, err := newSet(t, echo(info("echo"))).Apply(nil, r.Data, nil, nil)
+		require.NoError(t, err, r.Key)
+	}
+}
+
 func TestConflict(t *testing.T) {
 	ctx := context.Background()
 	var store baseline.Memory

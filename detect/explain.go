@@ -82,7 +82,7 @@ func (en *Engine) Explain(ctx context.Context, e *event.Event) ([]Explanation, e
 			panicked = errors.Join(panicked, err)
 			continue
 		}
-		record, err := en.shardOf(key).record(ctx, cacheKey{gi, key})
+		record, err := en.shardOf(key).record(ctx, gi, key)
 		if err != nil {
 			return nil, err
 		}
@@ -97,11 +97,11 @@ func (en *Engine) Explain(ctx context.Context, e *event.Event) ([]Explanation, e
 }
 
 // record returns the key's record as it would be saved now.
-func (s *shard) record(ctx context.Context, k cacheKey) ([]byte, error) {
-	if s.cache.entries[k] != nil {
-		return s.cache.peek(k).profile.AppendBinary(nil)
+func (s *shard) record(ctx context.Context, group int, key string) ([]byte, error) {
+	if entry := s.cache.peek(group, key); entry != nil {
+		return entry.profile.AppendBinary(nil)
 	}
-	records, err := s.fetch(ctx, []string{s.recordKey(k)})
+	records, err := s.fetch(ctx, []string{s.cache.name(group, key)})
 	if err != nil {
 		return nil, err
 	}

@@ -68,15 +68,14 @@ func (en *Engine) Judge(ctx context.Context, f *Finding, verdict baseline.Verdic
 	if err != nil {
 		return err
 	}
-	k := cacheKey{slices.Index(en.set.groups, g), f.Key}
-	s := en.shardOf(f.Key)
-	if s.cache.entries[k] == nil {
-		s.cache.put(k)
-		if err := s.admit(ctx, []cacheKey{k}); err != nil {
+	group, s := slices.Index(en.set.groups, g), en.shardOf(f.Key)
+	entry := s.cache.peek(group, f.Key)
+	if entry == nil {
+		entry = s.cache.put(group, f.Key)
+		if err := s.admit(ctx, []*cached{entry}); err != nil {
 			return err
 		}
 	}
-	entry := s.cache.peek(k)
 	kept, err := judge(entry.profile, f, verdict)
 	entry.dirty = entry.dirty || kept
 	return errors.Join(err, s.evict(ctx))

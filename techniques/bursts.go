@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -30,17 +31,15 @@ func bursts(name string, value func(*event.Event) string, atLeast int, window ti
 	// An event may be Lateness late, and the earliest window with it begins
 	// three slices before its own.
 	kept := int(int64(baseline.Lateness/time.Second)/slice) + burstSlices + 1
+	kind := &burstKind{
+		value: value, slice: slice, kept: kept, words: size / 64,
+		// atLeast values set about this many marks, some sharing one.
+		burst: int(float64(size) * (1 - math.Pow(1-1/float64(size), float64(atLeast)))),
+	}
 	return baseline.Custom(
 		fmt.Sprintf("bursts/3 %s at least %d within %v", name, atLeast, window),
 		burstHeader+kept*(binary.MaxVarintLen64+size/8),
-		func() *burstCell {
-			return &burstCell{
-				value: value, slice: slice, kept: kept, words: size / 64,
-				// atLeast values set about this many marks, some sharing one.
-				burst:  int(float64(size) * (1 - math.Pow(1-1/float64(size), float64(atLeast)))),
-				recent: make([]uint64, kept*size/64),
-			}
-		},
+		func() *burstCell { return &burstCell{burstKind: kind} },
 		func(c *burstCell, v *baseline.View) burstHabit { return c.answer(v.Event.Time) },
 	).WhereValue(value)
 }
@@ -61,18 +60,23 @@ type burstHabit struct {
 // burstSlices is how many slices of clock time make a window.
 const burstSlices = 4
 
+// A burstKind is what the cells of a feature have in common.
+type burstKind struct {
+	value func(*event.Event) string
+	slice int64 // seconds
+	kept  int   // slices, at most 32
+	words int   // of 64 marks, in a slice
+	burst int   // marks that make a burst
+}
+
 // A burstCell counts the different values of a slice by the marks that their
 // hashes set, which needs little room and no order of arrival. The marks of a
 // window are those of its slices together.
 type burstCell struct {
-	value func(*event.Event) string
-	slice int64 // seconds
-	kept  int   // slices
-	words int   // of 64 marks, in a slice
-	burst int   // marks that make a burst
-
+	*burstKind
 	newest int64    // the number of the latest slice with a value
-	recent []uint64 // the marks of slice newest, of the one before, and so on
+	recent []uint64 // the marks of the slices in used, the latest first
+	used   uint32   // bit i: slice newest-i has marks
 	last   int32    // the last day with a burst
 	days   uint64   // bit i: a burst on day last-i
 }
@@ -85,16 +89,13 @@ func (c *burstCell) Fold(e *event.Event, now time.Time) {
 
 func (c *burstCell) FoldValue(_ string, h uint64, e *event.Event, _ time.Time) {
 	n := e.Time.Unix() / c.slice
-	if shift := n - c.newest; shift > 0 {
-		keep := max(0, c.kept-int(min(shift, int64(c.kept)))) * c.words
-		copy(c.recent[len(c.recent)-keep:], c.recent[:keep])
-		clear(c.recent[:len(c.recent)-keep])
-		c.newest = n
+	if n > c.newest {
+		c.advance(n)
 	}
-	s := c.marks(n)
-	if s == nil {
+	if c.newest-n >= int64(c.kept) {
 		return // later than baseline.Lateness: its slice is closed
 	}
+	s := c.open(n)
 	h %= uint64(64 * c.words)
 	if s[h/64]>>(h%64)&1 != 0 {
 		return
@@ -103,29 +104,62 @@ func (c *burstCell) FoldValue(_ string, h uint64, e *event.Event, _ time.Time) {
 	// Only windows that end with a value count, so that it does not matter
 	// whether something later has already come.
 	for end := n; end < n+burstSlices && end <= c.newest; end++ {
-		if c.count(end, end) > 0 && c.count(end-burstSlices+1, end) >= c.burst {
+		if c.marks(end) != nil && c.count(end) >= c.burst {
 			c.mark(dayOf(time.Unix((end+1)*c.slice-1, 0)))
 		}
 	}
 }
 
-// marks returns the marks of a slice, which is not after the newest, or nil if
-// it is no longer kept.
-func (c *burstCell) marks(slice int64) []uint64 {
-	i := c.newest - slice
-	if i >= int64(c.kept) {
-		return nil
-	}
-	return c.recent[int(i)*c.words:][:c.words]
+// advance makes a slice the newest. Those that are too old now are the last in
+// recent.
+func (c *burstCell) advance(slice int64) {
+	c.used = c.used << min(slice-c.newest, 32) & (1<<c.kept - 1)
+	c.recent = c.recent[:bits.OnesCount32(c.used)*c.words]
+	c.newest = slice
 }
 
-// count returns the number of marks set in the slices from first to last.
-func (c *burstCell) count(first, last int64) (n int) {
-	first, last = max(first, c.newest-int64(c.kept)+1), min(last, c.newest)
+// marks returns the marks of a slice, nil if it has none.
+func (c *burstCell) marks(slice int64) []uint64 {
+	i := c.newest - slice
+	if i < 0 || i >= int64(c.kept) || c.used>>i&1 == 0 {
+		return nil
+	}
+	return c.recent[c.before(i)*c.words:][:c.words]
+}
+
+// before returns how many slices with marks are later than newest-i.
+func (c *burstCell) before(i int64) int { return bits.OnesCount32(c.used & (1<<i - 1)) }
+
+// noMarks is as many as a slice may have: appendMarks counts its words by a bit
+// each.
+var noMarks [64]uint64
+
+// open returns the marks of a slice to set one of, which is kept.
+func (c *burstCell) open(slice int64) []uint64 {
+	if i := c.newest - slice; c.used>>i&1 == 0 {
+		c.recent = slices.Insert(c.recent, c.before(i)*c.words, noMarks[:c.words]...)
+		c.used |= 1 << i
+	}
+	return c.marks(slice)
+}
+
+// count returns the number of marks set in the slices of a window, whose last
+// slice is given.
+func (c *burstCell) count(last int64) (n int) {
+	var window [burstSlices][]uint64
+	some := window[:0]
+	for s := last - burstSlices + 1; s <= last; s++ {
+		if m := c.marks(s); m != nil {
+			some = append(some, m)
+		}
+	}
+	if len(some) == 0 {
+		return 0
+	}
 	for w := range c.words {
 		var set uint64
-		for s := first; s <= last; s++ {
-			set |= c.recent[int(c.newest-s)*c.words+w]
+		for _, m := range some {
+			set |= m[w]
 		}
 		n += bits.OnesCount64(set)
 	}
@@ -152,7 +186,7 @@ func (c *burstCell) answer(at time.Time) burstHabit {
 func (c *burstCell) now(at time.Time) int {
 	n, most := at.Unix()/c.slice, 0
 	for end := n; end < n+burstSlices && end <= max(n, c.newest); end++ {
-		most = max(most, c.count(end-burstSlices+1, end))
+		most = max(most, c.count(end))
 	}
 	size := float64(64 * c.words)
 	// With all marks set there may be any number of values: take a small one.
@@ -184,20 +218,12 @@ func (c *burstCell) AppendBinary(b []byte) ([]byte, error) {
 	if c.newest == 0 {
 		return b, nil
 	}
-	var used uint32
-	for i := range c.kept {
-		if s := c.newest - int64(i); c.count(s, s) > 0 {
-			used |= 1 << i
-		}
-	}
 	b = binary.BigEndian.AppendUint64(b, uint64(c.newest))
 	b = binary.BigEndian.AppendUint32(b, uint32(c.last))
 	b = binary.BigEndian.AppendUint64(b, c.days)
-	b = binary.BigEndian.AppendUint32(b, used)
-	for i := range c.kept {
-		if used>>i&1 != 0 {
-			b = appendMarks(b, c.marks(c.newest-int64(i)))
-		}
+	b = binary.BigEndian.AppendUint32(b, c.used)
+	for marks := c.recent; len(marks) > 0; marks = marks[c.words:] {
+		b = appendMarks(b, marks[:c.words])
 	}
 	return b, nil
 }
@@ -246,26 +272,26 @@ func readMarks(b []byte, marks []uint64) (rest []byte, ok bool) {
 var errBursts = errors.New("techniques: malformed bursts")
 
 func (c *burstCell) UnmarshalBinary(data []byte) error {
-	fresh := *c
-	fresh.newest, fresh.last, fresh.days = 0, 0, 0
-	fresh.recent = make([]uint64, len(c.recent))
+	fresh := burstCell{burstKind: c.burstKind}
 	if len(data) > 0 {
 		if len(data) < burstHeader {
 			return errBursts
 		}
 		newest, last := binary.BigEndian.Uint64(data), binary.BigEndian.Uint32(data[8:])
-		used := binary.BigEndian.Uint32(data[20:])
-		if newest == 0 || newest > math.MaxInt32*60 || last > math.MaxInt32 || used>>c.kept != 0 {
+		fresh.used = binary.BigEndian.Uint32(data[20:])
+		if newest == 0 || newest > math.MaxInt32*60 || last > math.MaxInt32 || fresh.used>>c.kept != 0 {
 			return errBursts
 		}
 		fresh.newest, fresh.last, fresh.days = int64(newest), int32(last), binary.BigEndian.Uint64(data[12:])
 		rest := data[burstHeader:]
-		for i := range c.kept {
-			if used>>i&1 == 0 {
-				continue
-			}
+		n := bits.OnesCount32(fresh.used)
+		if len(rest) < n*(1+8) { // a slice has at least one word
+			return errBursts
+		}
+		fresh.recent = make([]uint64, n*c.words)
+		for marks := fresh.recent; len(marks) > 0; marks = marks[c.words:] {
 			var ok bool
-			if rest, ok = readMarks(rest, fresh.marks(fresh.newest-int64(i))); !ok {
+			if rest, ok = readMarks(rest, marks[:c.words]); !ok {
 				return errBursts
 			}
 		}

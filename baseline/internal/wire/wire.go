@@ -20,6 +20,7 @@ func AppendString(b []byte, s string) []byte {
 // every method returns zero values, so a decoder checks Err once at its end.
 type Reader struct {
 	b   []byte
+	at  int // what is before it was read; to move a number costs less than to move a slice
 	err error
 }
 
@@ -31,36 +32,42 @@ func (r *Reader) Err() error { return r.err }
 
 // Close returns ErrMalformed if any read failed or bytes are left over.
 func (r *Reader) Close() error {
-	if len(r.b) > 0 {
+	if r.Len() > 0 {
 		r.fail()
 	}
 	return r.err
 }
 
 // Len returns the number of bytes that are left.
-func (r *Reader) Len() int { return len(r.b) }
+func (r *Reader) Len() int { return len(r.b) - r.at }
 
-func (r *Reader) fail() { r.b, r.err = nil, ErrMalformed }
+func (r *Reader) fail() { r.b, r.at, r.err = nil, 0, ErrMalformed }
 
 // Uvarint reads an unsigned number of at most max.
 func (r *Reader) Uvarint(max uint64) uint64 {
-	v, n := binary.Uvarint(r.b)
+	if r.at < len(r.b) { // most are small
+		if v := uint64(r.b[r.at]); v < 0x80 && v <= max {
+			r.at++
+			return v
+		}
+	}
+	v, n := binary.Uvarint(r.b[r.at:])
 	if n <= 0 || v > max {
 		r.fail()
 		return 0
 	}
-	r.b = r.b[n:]
+	r.at += n
 	return v
 }
 
 // Varint reads a signed number.
 func (r *Reader) Varint() int64 {
-	v, n := binary.Varint(r.b)
+	v, n := binary.Varint(r.b[r.at:])
 	if n <= 0 {
 		r.fail()
 		return 0
 	}
-	r.b = r.b[n:]
+	r.at += n
 	return v
 }
 
@@ -68,7 +75,7 @@ func (r *Reader) Varint() int64 {
 // forged count cannot make its reader allocate more than the bytes justify.
 func (r *Reader) Count(max, size int) int {
 	n := int(r.Uvarint(uint64(max)))
-	if n > len(r.b)/size {
+	if n > r.Len()/size {
 		r.fail()
 		return 0
 	}
@@ -106,11 +113,11 @@ func (r *Reader) Bytes(max int) []byte {
 func (r *Reader) String(max int) string { return string(r.Bytes(max)) }
 
 func (r *Reader) take(n int) []byte {
-	if r.err != nil || n > len(r.b) {
+	if r.err != nil || n > r.Len() {
 		r.fail()
 		return nil
 	}
-	b := r.b[:n:n]
-	r.b = r.b[n:]
+	b := r.b[r.at:][:n:n]
+	r.at += n
 	return b
 }
