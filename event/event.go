@@ -117,6 +117,10 @@ type Event struct {
 
 	memo *Memo // that holds the event, see [Memo.Hold]
 
+	// bucketFirst says that Request has one bucketName, which comes first, and no
+	// escapes.
+	bucketFirst bool
+
 	// decoded says that every string is a part of Text, or stands alone: none
 	// keeps a larger text in memory.
 	decoded bool
@@ -230,7 +234,22 @@ func (e *Event) Resources() iter.Seq[Resource] {
 }
 
 // Bucket returns the bucket that an S3 request names, or "".
-func (e *Event) Bucket() string { return bucket.Of(e) }
+func (e *Event) Bucket() string {
+	if rest, ok := strings.CutPrefix(string(e.Request), bucketName); ok && e.bucketFirst {
+		return rest[:strings.IndexByte(rest, '"')]
+	}
+	return bucket.Of(e)
+}
+
+// bucketName is how S3's requests begin in CloudTrail.
+const bucketName = `{"bucketName":"`
+
+// namesBucketFirst reports whether an object begins with its only bucketName, and
+// has no escapes.
+func namesBucketFirst(object string) bool {
+	rest, ok := strings.CutPrefix(object, bucketName)
+	return ok && strings.IndexByte(rest, '\\') < 0 && !strings.Contains(rest, `"bucketName"`)
+}
 
 // ObjectKey returns the object key that an S3 request names, or "".
 func (e *Event) ObjectKey() string { return objectKey.Of(e) }

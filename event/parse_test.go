@@ -245,3 +245,31 @@ func TestIs(t *testing.T) {
 	assert.False(t, e.Is("lambda", "Invoke"))
 	assert.False(t, e.Is("s3", "GetFunction"))
 }
+
+// Where the bucket stands in the request, and what else does, changes nothing.
+func TestBucket(t *testing.T) {
+	for request, want := range map[string]string{
+		`{"bucketName":"b"}`:                                "b",
+		`{"bucketName":"b","key":"k"}`:                      "b",
+		`{"key":"k","bucketName":"b"}`:                      "b",
+		`{ "bucketName" : "b" }`:                            "b",
+		`{"bucketName":""}`:                                 "",
+		`{"bucketName":null}`:                               "",
+		`{"bucketName":"\u0062"}`:                           "b",
+		`{"bucketName":"b","bucketName":"c"}`:               "c",
+		`{"bucketName":"b","bucketName" : "c"}`:             "c",
+		`{"bucketName":"b","bucketName":null}`:              "",
+		`{"bucketName":"b","bucket\u004eame":"c"}`:          "c",
+		`{"bucketName":"b","tags":{"bucketName":"c"}}`:      "b",
+		`{"bucketName":"b","key":"\"bucketName\":\"c\""}`:   "b",
+		`{"bucketName":"b","key":"{\"bucketName\":\"c\"}"}`: "b",
+		`{"bucketNames":"b"}`:                               "",
+		`null`:                                              "",
+	} {
+		e, err := event.Parse(`{"eventSource":"s3.amazonaws.com","eventName":"GetObject","eventTime":"2026-01-05T10:00:00Z","requestParameters":` + request + `}`)
+		require.NoError(t, err, request)
+		assert.Equal(t, want, e.Bucket(), request)
+		assert.Equal(t, want, e.Request.At("bucketName").Text(), request)
+		assert.Equal(t, want, e.Clone().Bucket(), request)
+	}
+}
