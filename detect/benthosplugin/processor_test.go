@@ -357,7 +357,7 @@ func TestSuppressed(t *testing.T) {
 func TestConfig(t *testing.T) {
 	tests := []struct{ conf, wrong string }{
 		{"", ""},
-		{"organisation: {networks: [198.51.100.0/24], scanners: [{principal: 'arn:*', networks: [203.0.113.0/24]}], thresholds: {userdata-bulk: 12}}", ""},
+		{"organisation: {networks: [198.51.100.0/24], scanners: [{principal: 'arn:aws:iam::111122223333:role/audit*', networks: [203.0.113.0/24]}], thresholds: {userdata-bulk: 12}}", ""},
 		{"organisation: {network: [198.51.100.0/24]}", "organisation"},
 		{"organisation: {networks: [198.51.100.0]}", "organisation"},
 		{"organisation: {thresholds: {no-such-rule: 12}}", "no-such-rule"},
