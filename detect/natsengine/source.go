@@ -27,7 +27,8 @@ const maxBatchMessages = 1024
 type Source struct {
 	e       *Engine
 	ready   chan chunk
-	out     []chunk // what Next returned last
+	held    *chunk  // for the next call of Next
+	out     []chunk // what Next returned last, as far as it is not acknowledged
 	cancel  context.CancelFunc
 	readers sync.WaitGroup
 }
@@ -94,38 +95,52 @@ func (s *Source) Next(ctx context.Context) ([]worker.Message, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("natsengine: next: %w", err)
 	}
-	var messages []worker.Message
-	for len(messages) < maxBatchMessages {
-		var c chunk
-		if messages == nil {
-			select {
-			case c = <-s.ready:
-			case <-ctx.Done():
-				return nil, fmt.Errorf("natsengine: next: %w", ctx.Err())
-			}
-		} else {
-			select {
-			case c = <-s.ready:
-			default:
-				return messages, nil
-			}
+	if s.held == nil {
+		select {
+		case c := <-s.ready:
+			s.held = &c
+		case <-ctx.Done():
+			return nil, fmt.Errorf("natsengine: next: %w", ctx.Err())
 		}
+	}
+	var messages []worker.Message
+	for s.held != nil && s.goesOn(s.held) && len(messages) < maxBatchMessages {
+		c := *s.held
+		s.held = nil
 		if c.err != nil {
-			if messages != nil {
-				return messages, nil // it will be seen again if it lasts
-			}
 			return nil, c.err
 		}
 		s.out = append(s.out, c)
 		messages = append(messages, c.messages...)
+		select {
+		case c := <-s.ready:
+			s.held = &c
+		default:
+		}
 	}
 	return messages, nil
+}
+
+// goesOn reports whether a chunk may follow those in out: not if it is an error,
+// nor if it goes back in its partition.
+func (s *Source) goesOn(c *chunk) bool {
+	if c.err != nil {
+		return len(s.out) == 0
+	}
+	return !slices.ContainsFunc(s.out, func(o chunk) bool { return o.part == c.part && o.passed(c.messages[0].Offset) })
+}
+
+// passed reports whether the chunk has a message of this offset or a later one.
+func (c *chunk) passed(offset uint64) bool {
+	n := len(c.messages)
+	return n > 0 && c.messages[n-1].Offset >= offset
 }
 
 // Ack implements [worker.Source]. It passes over partitions that may have been
 // given to another worker since, which then has the messages delivered again.
 func (s *Source) Ack(ctx context.Context, _ []worker.Message) error {
-	for _, c := range s.out {
+	for ; len(s.out) > 0; s.out = s.out[1:] {
+		c := s.out[0]
 		if c.generation != c.part.generation.Load() || time.Since(c.fetched) > s.e.c.Lease {
 			continue
 		}
@@ -252,10 +267,11 @@ func (s *Source) hand(ctx context.Context, c *chunk) bool {
 }
 
 // take adds a message to the chunk. It reports false if it is not the expected
-// one.
+// one, or goes back to one that the chunk has passed, as a message does that has
+// waited for too long to be acknowledged.
 func (e *Engine) take(p *part, c *chunk, m jetstream.Msg) bool {
 	meta, err := m.Metadata()
-	if err != nil || meta.Sequence.Consumer != p.expected {
+	if err != nil || meta.Sequence.Consumer != p.expected || c.passed(meta.Sequence.Stream) {
 		return false
 	}
 	p.expected++
