@@ -156,14 +156,16 @@ func (s *Source) Ack(ctx context.Context, _ []worker.Message) error {
 
 // read fetches a partition's messages and hands them on.
 func (s *Source) read(ctx context.Context, p *part) {
+	var err error
 	for ctx.Err() == nil {
-		err := s.fetch(ctx, p)
+		if !errors.Is(err, errAnew) { // or what is there is for others
+			err = s.fetch(ctx, p)
+		}
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
-		err = fmt.Errorf("natsengine: partition %d: %w", p.number, err)
 		select {
-		case s.ready <- chunk{err: err}:
+		case s.ready <- chunk{err: fmt.Errorf("natsengine: partition %d: %w", p.number, err)}:
 		case <-ctx.Done():
 		}
 	}
@@ -194,6 +196,12 @@ func (s *Source) fetch(ctx context.Context, p *part) error {
 		}
 		if !more {
 			break
+		}
+		if p.expected == 1 {
+			if err := s.e.current(ctx); err != nil {
+				drain(ctx, batch)
+				return pause(ctx, err)
+			}
 		}
 		if !s.e.take(p, &c, m) {
 			// What was taken is good; what follows is not.
@@ -264,6 +272,24 @@ func (s *Source) hand(ctx context.Context, c *chunk) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+var errAnew = errors.New("was deleted and created anew")
+
+// current checks that the stream of events is still the one that was opened. If
+// it was deleted and created anew, offsets begin again, and so do the numbers of
+// deliveries: before the first of them is taken is when to look.
+func (e *Engine) current(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	stream, err := e.js.Stream(ctx, e.events())
+	if err != nil {
+		return err
+	}
+	if !stream.CachedInfo().Created.Equal(e.created) {
+		return fmt.Errorf("stream %s %w; open the engine again", e.events(), errAnew)
+	}
+	return nil
 }
 
 // take adds a message to the chunk. It reports false if it is not the expected
