@@ -96,7 +96,8 @@ var rules = []func(*Config) detect.Detector{
 // All returns all detectors. A nil config means that nothing is known about
 // the organisation. To use some of them only, select by their Info. The config
 // must not be modified afterwards. The error names what in it cannot be: a
-// scanner that would be everyone, a threshold of no rule or out of its range.
+// scanner, network or public bucket that would be any, a threshold of no rule or
+// out of its range.
 func All(c *Config) ([]detect.Detector, error) {
 	if c == nil {
 		c = &Config{}

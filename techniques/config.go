@@ -16,8 +16,9 @@ import (
 type Config struct {
 	// Networks lists the address ranges that the organisation's people and
 	// workloads call from: offices, VPN, NAT gateways. Private ranges have no
-	// effect here, see VPCEndpoints. Empty: unknown, and learnt per principal
-	// only.
+	// effect here, see VPCEndpoints. A range that nobody owns, larger than a /8
+	// of IPv4 or a /16 of IPv6, is an error. Empty: unknown, and learnt per
+	// principal only.
 	Networks []netip.Prefix `json:"networks,omitempty"`
 	// VPCEndpoints lists the ids of the organisation's own VPC endpoints. A
 	// private source address proves nothing, since an attacker's endpoint shows
@@ -29,7 +30,8 @@ type Config struct {
 	// SensitiveBuckets lists patterns of buckets whose contents matter most.
 	SensitiveBuckets []string `json:"sensitive_buckets,omitempty"`
 	// PublicBuckets lists patterns of buckets that are meant to be read by
-	// anyone.
+	// anyone. At least the first three characters have to be given, the length
+	// of the shortest name that S3 allows.
 	PublicBuckets []string `json:"public_buckets,omitempty"`
 	// SensitivePrefixes adds object key prefixes to the built-in ones
 	// (backups/, exports/, …).
@@ -73,20 +75,81 @@ type Location struct {
 
 // A Scanner is a principal declared to be a scanner.
 type Scanner struct {
-	// Principal is a pattern of principal keys, as in [event.Principal].
+	// Principal is the key of a principal, as in [event.Principal], or a pattern
+	// of keys. A pattern has to name the account and the beginning of a user or
+	// role, or one foreign account, whose callers show only their unique ids:
+	//
+	//	arn:aws:iam::111122223333:role/audit*
+	//	arn:aws:iam::111122223333:role/AWSReservedSSO_Audit_*
+	//	aws-account:444455556666/*
+	//
+	// The keys of those whom AWS does not name ("anonymous",
+	// "unknown:111122223333") are errors.
 	Principal string `json:"principal"`
 	// Networks lists where the scanner calls from. Empty: anywhere, which
 	// leaves its credentials unwatched.
 	Networks []netip.Prefix `json:"networks,omitempty"`
 }
 
+// validate refuses what would silence rules for more than somebody can have
+// meant.
 func (c *Config) validate() error {
 	for _, s := range c.Scanners {
-		if strings.Trim(s.Principal, "*") == "" {
-			return fmt.Errorf("techniques: scanner %q would declare everyone a scanner", s.Principal)
+		if err := s.validate(); err != nil {
+			return err
+		}
+	}
+	for _, n := range c.Networks {
+		if n.Bits() < 8 || n.Addr().Is6() && n.Bits() < 16 {
+			return fmt.Errorf("techniques: network %v is no range that one organisation calls from; the largest is a /8 of IPv4 or a /16 of IPv6", n)
+		}
+	}
+	for _, b := range c.PublicBuckets {
+		if len(strings.TrimRight(b, "*")) < 3 {
+			return fmt.Errorf("techniques: public bucket %q would declare buckets public that it does not name; give their first three characters or more", b)
+		}
+	}
+	for _, id := range slices.Concat(c.Accounts, c.VPCEndpoints) {
+		if id == "" || strings.Contains(id, "*") {
+			return fmt.Errorf("techniques: %q is no id of an account or a VPC endpoint; these lists take no patterns", id)
 		}
 	}
 	return nil
+}
+
+func (s *Scanner) validate() error {
+	named, pattern := strings.CutSuffix(s.Principal, "*")
+	switch {
+	case strings.Contains(named, "*") && strings.Trim(named, "*") != "":
+		return fmt.Errorf("techniques: scanner %q: only a final * stands for any rest", s.Principal)
+	case named == "" || pattern && !namesSomebody(named):
+		return fmt.Errorf("techniques: scanner %q would declare everyone a scanner whose key begins so; "+
+			"name the account and the user or role, as in arn:aws:iam::111122223333:role/audit*", s.Principal)
+	case named == "anonymous", strings.HasPrefix(named, "unknown:") && !strings.Contains(named, "/"):
+		return fmt.Errorf("techniques: scanner %q would declare everyone a scanner whom AWS does not name", s.Principal)
+	}
+	return nil
+}
+
+// namesSomebody reports whether keys that begin so are those of users or roles
+// of one account that have something of their name in common, or those of one
+// foreign account.
+func namesSomebody(beginning string) bool {
+	if account, ok := strings.CutPrefix(beginning, "aws-account:"); ok {
+		account, _, ok = strings.Cut(account, "/")
+		return ok && isAccountID(account)
+	}
+	f := strings.SplitN(beginning, ":", 6) // arn, partition, service, region, account, kind/name
+	if len(f) < 6 || f[0] != "arn" || !isAccountID(f[4]) {
+		return false
+	}
+	kind, name, _ := strings.Cut(f[5], "/")
+	everyPerson := strings.HasPrefix("AWSReservedSSO_", name) // everybody's role in IAM Identity Center begins so
+	return kind == "user" && name != "" || kind == "role" && !everyPerson || kind == "federated-user" && name != ""
+}
+
+func isAccountID(s string) bool {
+	return len(s) == 12 && strings.Trim(s, "0123456789") == ""
 }
 
 // provides reports whether the config has what a rule's hook asks for.

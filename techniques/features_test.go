@@ -65,13 +65,86 @@ func TestKnownSource(t *testing.T) {
 	}
 }
 
-func TestScannersAreNamed(t *testing.T) {
-	for _, pattern := range []string{"", "*", "**"} {
-		_, err := All(&Config{Scanners: []Scanner{{Principal: pattern}}})
-		assert.Error(t, err, "%q", pattern)
+// What an organisation says of itself must not silence rules for everybody.
+func TestConfigNamesWhatItExcuses(t *testing.T) {
+	scanner := func(principal string) *Config { return &Config{Scanners: []Scanner{{Principal: principal}}} }
+	network := func(prefix string) *Config { return &Config{Networks: []netip.Prefix{netip.MustParsePrefix(prefix)}} }
+	public := func(bucket string) *Config { return &Config{PublicBuckets: []string{bucket}} }
+	account := func(id string) *Config { return &Config{Accounts: []string{"111122223333", id}} }
+	endpoint := func(id string) *Config { return &Config{VPCEndpoints: []string{id}} }
+	const everyone, pattern, nameless = "everyone a scanner whose key begins so", "only a final *", "whom AWS does not name"
+	tests := []struct {
+		config *Config
+		want   string // in the error; none if ""
+	}{
+		{scanner(""), everyone},
+		{scanner("*"), everyone},
+		{scanner("**"), everyone},
+		{scanner("arn:*"), everyone},
+		{scanner("arn:aws:iam::*"), everyone},
+		{scanner("arn:aws:iam::1111*"), everyone},
+		{scanner("arn:aws:iam::111122223333:*"), everyone},
+		{scanner("arn:aws:iam::111122223333:r*"), everyone},
+		{scanner("arn:aws:iam::111122223333:role*"), everyone},
+		{scanner("arn:aws:iam::111122223333:role/*"), everyone},
+		{scanner("arn:aws:iam::111122223333:user/*"), everyone},
+		{scanner("arn:aws:iam::11112222333x:role/audit*"), everyone},
+		{scanner("arn:aws:iam::111122223333:role/AWS*"), everyone},
+		{scanner("arn:aws:iam::111122223333:role/AWSReservedSSO_*"), everyone},
+		{scanner("arn:aws:sts::111122223333:federated-user/*"), everyone},
+		{scanner("aws-account:*"), everyone},
+		{scanner("aws-account:4444*"), everyone},
+		{scanner("aws-account:444455556666*"), everyone},
+		{scanner("identity-center:d-0123456789/*"), everyone},
+		{scanner("web-identity:token.actions.githubusercontent.com/*"), everyone},
+		{scanner("u*"), everyone},
+		{scanner("arn:aws:iam::*:role/audit"), pattern},
+		{scanner("arn:aws:iam::111122223333:role/a*t*"), pattern},
+		{scanner("anonymous"), nameless},
+		{scanner("unknown:111122223333"), nameless},
+		{scanner("arn:aws:iam::111122223333:root"), ""},
+		{scanner("arn:aws:iam::111122223333:role/audit"), ""},
+		{scanner("arn:aws:iam::111122223333:role/audit*"), ""},
+		{scanner("arn:aws-us-gov:iam::111122223333:user/audit-*"), ""},
+		{scanner("arn:aws:iam::111122223333:role/AWSReservedSSO_Audit_*"), ""},
+		{scanner("arn:aws:iam::111122223333:role/AWSReservedSSO_Audit_0f1e2d3c4b5a6978/*"), ""},
+		{scanner("arn:aws:sts::111122223333:federated-user/audit*"), ""},
+		{scanner("aws-account:444455556666/*"), ""},
+		{scanner("aws-account:444455556666/AROAEXAMPLE"), ""},
+		{scanner("identity-center:d-0123456789/906789ab-cdef"), ""},
+		{scanner("unknown:111122223333/AIDAEXAMPLE"), ""},
+
+		{&Config{Networks: []netip.Prefix{{}}}, "network"},
+		{network("0.0.0.0/0"), "0.0.0.0/0"},
+		{network("128.0.0.0/7"), "128.0.0.0/7"},
+		{network("::/0"), "::/0"},
+		{network("2000::/15"), "2000::/15"},
+		{network("10.0.0.0/8"), ""},
+		{network("2001::/16"), ""},
+
+		{public(""), "first three characters"},
+		{public("*"), "first three characters"},
+		{public("ac*"), "first three characters"},
+		{public("www"), ""},
+		{public("acme-open-*"), ""},
+
+		{account("*"), `"*"`},
+		{account("4444*"), `"4444*"`},
+		{account(""), `""`},
+		{account("444455556666"), ""},
+		{endpoint("vpce-*"), `"vpce-*"`},
+		{endpoint("vpce-0a1b2c3d4e5f60718"), ""},
+
+		{&Config{SensitiveBuckets: []string{"*"}}, ""}, // which excuses nothing
 	}
-	_, err := All(&Config{Scanners: []Scanner{{Principal: "arn:aws:iam::111122223333:role/audit*"}}})
-	require.NoError(t, err)
+	for _, tt := range tests {
+		_, err := All(tt.config)
+		if tt.want == "" {
+			assert.NoError(t, err)
+		} else {
+			assert.ErrorContains(t, err, tt.want, "%+v", tt.config)
+		}
+	}
 }
 
 // A threshold is any amount that the rule can count and that makes sense for it.

@@ -20,9 +20,7 @@ import (
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/baseline/baselinetest"
 	"github.com/cloudtell/cloudtell/baseline/pgstore"
-	"github.com/cloudtell/cloudtell/detect"
-	"github.com/cloudtell/cloudtell/event"
-	"github.com/cloudtell/cloudtell/event/eventtest"
+	"github.com/cloudtell/cloudtell/detect/detecttest"
 )
 
 func TestStore(t *testing.T) {
@@ -305,71 +303,15 @@ func TestCancelledWhileWaiting(t *testing.T) {
 	require.NoError(t, store.Save(ctx, []baseline.Record{{Key: "k", Version: 1, Data: []byte("newer")}}))
 }
 
-var agents = baseline.FirstSeen("agent", func(e *event.Event) string { return e.UserAgent }, nil)
-
-// newEngine returns an engine whose profiles remember user agents.
-func newEngine(t *testing.T, store baseline.Store) *detect.Engine {
-	t.Helper()
-	info := detect.Info{
-		Name: "agents", Doc: "Remembers.", Technique: "T1078", Tactic: detect.InitialAccess,
-		Severity: detect.Low, Uses: []baseline.Feature{agents},
-	}
-	set, err := detect.NewSet([]detect.Detector{detect.New(info, func(*detect.Pass) {})}, nil)
-	require.NoError(t, err)
-	engine, err := detect.NewEngine(set, store, &detect.EngineOptions{Shards: 2})
-	require.NoError(t, err)
-	return engine
-}
-
-// calls returns one call of each of many users, in an hour. Their profiles take
-// over a megabyte.
-func calls(t *testing.T, hour int) []*event.Event {
-	var events []*event.Event
-	for i := range 4000 {
-		events = append(events, eventtest.Record{
-			Call: "sts:GetCallerIdentity", By: eventtest.User(eventtest.Account, fmt.Sprint("user-", i)),
-			At: eventtest.Start.Add(time.Duration(hour) * time.Hour), Agent: fmt.Sprint("agent-", hour),
-		}.Event(t))
-	}
-	return events
-}
-
-// When the disk is full or the server gone, Flush says so, the engine keeps
-// what it has learnt, and a later Flush stores it.
+// An engine outlives a server whose disk is full, and one that is gone.
 func TestOutage(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
 	s := start(t)
-	store := s.open()
-	engine := newEngine(t, store)
-	memory := &baseline.Memory{}
-	reference := newEngine(t, memory)
-	learn := func(hour int) {
-		require.NoError(t, engine.Warm(ctx, calls(t, hour)))
-		require.NoError(t, reference.Warm(ctx, calls(t, hour)))
+	full := detecttest.Outage{
+		Begin: func() { s.limitFiles(1 << 20) }, // the log's files are no larger, the table will be
+		End:   func() { s.limitFiles(noLimit) },
+		Error: "File too large", Principals: 4000,
 	}
-
-	learn(0)
-	require.NoError(t, engine.Flush(ctx))
-	learn(1)
-	s.limitFiles(1 << 20) // the log's files are no larger, the table will be
-	require.ErrorContains(t, engine.Flush(ctx), "File too large")
-	learn(2)
-	s.limitFiles(noLimit)
-	require.NoError(t, engine.Flush(ctx))
-	learn(3)
-	s.kill()
-	require.Error(t, engine.Flush(ctx))
-	learn(4)
-	require.Error(t, engine.Flush(ctx))
-	s.start()
-	require.Eventually(t, func() bool { return engine.Flush(ctx) == nil }, 10*time.Second, 10*time.Millisecond, "each old connection fails once")
-
-	require.NoError(t, reference.Flush(ctx))
-	assert.Equal(t, 4000, memory.Len())
-	for want := range memory.All() {
-		got, err := store.Load(ctx, []string{want.Key})
-		require.NoError(t, err)
-		require.Equal(t, want.Data, got[0].Data, want.Key)
-	}
+	require.NoError(t, detecttest.TestOutage(s.open(), full))
+	require.NoError(t, detecttest.TestOutage(s.open(), detecttest.Outage{Begin: s.kill, End: s.start}))
 }

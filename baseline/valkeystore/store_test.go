@@ -14,9 +14,7 @@ import (
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/baseline/baselinetest"
 	"github.com/cloudtell/cloudtell/baseline/valkeystore"
-	"github.com/cloudtell/cloudtell/detect"
-	"github.com/cloudtell/cloudtell/event"
-	"github.com/cloudtell/cloudtell/event/eventtest"
+	"github.com/cloudtell/cloudtell/detect/detecttest"
 )
 
 func TestStore(t *testing.T) {
@@ -190,69 +188,13 @@ func TestSilentServer(t *testing.T) {
 	require.ErrorIs(t, store.Save(ctx, []baseline.Record{{Key: "k"}}), context.Canceled)
 }
 
-var agents = baseline.FirstSeen("agent", func(e *event.Event) string { return e.UserAgent }, nil)
-
-// newEngine returns an engine whose profiles remember user agents.
-func newEngine(t *testing.T, store baseline.Store) *detect.Engine {
-	t.Helper()
-	info := detect.Info{
-		Name: "agents", Doc: "Remembers.", Technique: "T1078", Tactic: detect.InitialAccess,
-		Severity: detect.Low, Uses: []baseline.Feature{agents},
-	}
-	set, err := detect.NewSet([]detect.Detector{detect.New(info, func(*detect.Pass) {})}, nil)
-	require.NoError(t, err)
-	engine, err := detect.NewEngine(set, store, &detect.EngineOptions{Shards: 2})
-	require.NoError(t, err)
-	return engine
-}
-
-// calls returns one call of each of many users, in an hour.
-func calls(t *testing.T, hour int) []*event.Event {
-	var events []*event.Event
-	for i := range 500 {
-		events = append(events, eventtest.Record{
-			Call: "sts:GetCallerIdentity", By: eventtest.User(eventtest.Account, fmt.Sprint("user-", i)),
-			At: eventtest.Start.Add(time.Duration(hour) * time.Hour), Agent: fmt.Sprint("agent-", hour),
-		}.Event(t))
-	}
-	return events
-}
-
-// When the server is full or gone, Flush says so, the engine keeps what it has
-// learnt, and a later Flush stores it.
+// An engine outlives a server that is full or gone.
 func TestOutage(t *testing.T) {
-	ctx := context.Background()
 	s := start(t, "--appendonly", "yes", "--appendfsync", "always")
-	store := s.open(valkeystore.Options{})
-	engine := newEngine(t, store)
-	memory := &baseline.Memory{}
-	reference := newEngine(t, memory)
-	learn := func(hour int) {
-		require.NoError(t, engine.Warm(ctx, calls(t, hour)))
-		require.NoError(t, reference.Warm(ctx, calls(t, hour)))
-	}
-
-	learn(0)
-	require.NoError(t, engine.Flush(ctx))
-	learn(1)
-	s.do("CONFIG", "SET", "maxmemory", "1mb")
-	require.ErrorContains(t, engine.Flush(ctx), "OOM")
-	learn(2)
-	s.do("CONFIG", "SET", "maxmemory", "0")
-	require.NoError(t, engine.Flush(ctx))
-	learn(3)
-	s.kill()
-	require.Error(t, engine.Flush(ctx))
-	learn(4)
-	require.Error(t, engine.Flush(ctx))
-	s.start()
-	require.NoError(t, engine.Flush(ctx))
-
-	require.NoError(t, reference.Flush(ctx))
-	assert.Equal(t, 500, memory.Len())
-	for want := range memory.All() {
-		got, err := store.Load(ctx, []string{want.Key})
-		require.NoError(t, err)
-		require.Equal(t, want.Data, got[0].Data, want.Key)
+	for _, o := range []detecttest.Outage{
+		{Begin: func() { s.do("CONFIG", "SET", "maxmemory", "1mb") }, End: func() { s.do("CONFIG", "SET", "maxmemory", "0") }, Error: "OOM"},
+		{Begin: s.kill, End: s.start, Error: "refused"},
+	} {
+		require.NoError(t, detecttest.TestOutage(s.open(valkeystore.Options{}), o))
 	}
 }

@@ -23,6 +23,16 @@
 // The output cloudtell_delivered takes findings out of the outbox. Placed behind
 // the output proper in a sequential broker, it is reached only by what has been
 // delivered.
+//
+// Package worker keeps an outbox too, in an envelope of another form, because it
+// knows something else. Its queues have positions: that a batch begins behind the
+// record's position proves that the outbox was published as a whole, and the
+// position passes over events that come again. A processor is told no positions.
+// It knows events that come again by their IDs, which are in the record, so its
+// outbox has to say for each finding which event it belongs to, is emptied one
+// finding at a time, and is absent where it is empty. What the two forms could
+// share is a checksum. A store may be filled by an engine for either, but not by one
+// of them for the other: its records are an error there.
 package benthosplugin
 
 import (

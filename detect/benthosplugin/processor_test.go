@@ -175,7 +175,7 @@ func TestLimits(t *testing.T) {
 // its key only, and is not overwritten.
 func TestDamagedRecord(t *testing.T) {
 	const key = "account-policies/111122223333"
-	for _, data := range []string{"ct", "co", "co\x01\x05", "neither", "co\x01\x02[]\x00\x00\x00\x00", "co\x07"} {
+	for _, data := range []string{"ct", "cw\x01\x00\x00", "co", "co\x01\x05", "neither", "co\x01\x02[]\x00\x00\x00\x00", "co\x07"} {
 		store := &baseline.Memory{}
 		require.NoError(t, store.Save(t.Context(), []baseline.Record{{Key: key, Data: []byte(data)}}))
 		p, err := newTestProcessor(t, store, "")
@@ -357,7 +357,7 @@ func TestSuppressed(t *testing.T) {
 func TestConfig(t *testing.T) {
 	tests := []struct{ conf, wrong string }{
 		{"", ""},
-		{"organisation: {networks: [198.51.100.0/24], scanners: [{principal: 'arn:*', networks: [203.0.113.0/24]}], thresholds: {userdata-bulk: 12}}", ""},
+		{"organisation: {networks: [198.51.100.0/24], scanners: [{principal: 'arn:aws:iam::111122223333:role/audit*', networks: [203.0.113.0/24]}], thresholds: {userdata-bulk: 12}}", ""},
 		{"organisation: {network: [198.51.100.0/24]}", "organisation"},
 		{"organisation: {networks: [198.51.100.0]}", "organisation"},
 		{"organisation: {thresholds: {no-such-rule: 12}}", "no-such-rule"},

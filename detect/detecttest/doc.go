@@ -6,4 +6,7 @@
 //
 // [TestDetector] holds detectors to the laws that every detector keeps,
 // whatever it looks for.
+//
+// [TestOutage] takes a store away from an engine, and holds both to what is
+// promised of that.
 package detecttest

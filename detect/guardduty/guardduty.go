@@ -92,6 +92,12 @@ func (r *remote) address() string { return cmp.Or(r.IPAddressV4, r.IPAddressV6) 
 //   - Technique and tactic follow from the type: see [Classify].
 //   - The principal has the key that its events have, as far as GuardDuty names
 //     it. Of other resources than credentials it is unknown.
+//   - Users, roles and root belong to the account of the finding, which is the
+//     account whose log shows them so. GuardDuty gives no account beside an access
+//     key; that of remoteAccountDetails is where the call came from, which for a
+//     stolen key is the thief's. A principal of another account is of the type
+//     AWSAccount in that log. Its account is that of remoteAccountDetails; without
+//     that the principal is unknown.
 //   - An archived finding is suppressed.
 //
 // GuardDuty does not name the events that a finding is of. The error wraps
@@ -175,11 +181,27 @@ func (g *finding) principal(f *detect.Finding) {
 		}
 	case k.UserType == "AWSAccount" && strings.EqualFold(k.UserName, "ANONYMOUS_PRINCIPAL") || k.PrincipalID == "ANONYMOUS_PRINCIPAL":
 		f.Principal, f.PrincipalName = "anonymous", "anonymous"
+	case k.UserType == "AWSAccount" && g.remoteAccount() != "":
+		unique, _, _ := strings.Cut(k.PrincipalID, ":")
+		f.PrincipalName = cmp.Or(unique, g.remoteAccount())
+		f.Principal = "aws-account:" + g.remoteAccount()
+		if f.PrincipalName != g.remoteAccount() {
+			f.Principal += "/" + unique
+		}
 	default:
 		f.Principal = "unknown:" + g.AccountID
 		f.PrincipalName = cmp.Or(k.UserName, g.Resource.InstanceDetails.InstanceID, "unknown")
 	}
 	f.Key = f.Principal
+}
+
+// remoteAccount returns the account, other than the finding's, that the call came
+// from, or "".
+func (g *finding) remoteAccount() string {
+	if account := g.Service.Action.AwsAPICallAction.RemoteAccountDetails.AccountID; account != g.AccountID {
+		return account
+	}
+	return ""
 }
 
 func (g *finding) remote() *remote {

@@ -165,21 +165,41 @@ func TestJoins(t *testing.T) {
 
 // The principal's key is that which its events have, or nothing joins.
 func TestPrincipalAsInEvents(t *testing.T) {
+	// Where the call came from: not whose a key of a user or role is.
+	const remote = `,"service":{"action":{"awsApiCallAction":{"remoteAccountDetails":{"accountId":"444455556666","affiliated":false}}}}`
 	for identity, details := range map[string]string{
-		`{"type":"IAMUser","principalId":"AIDA1","arn":"arn:aws:iam::111122223333:user/team/alice","accountId":"111122223333","userName":"alice"}`:                                                                                                                                                                                                                                        `{"userType":"IAMUser","principalId":"AIDA1","userName":"alice"}`,
-		`{"type":"Root","principalId":"111122223333","arn":"arn:aws:iam::111122223333:root","accountId":"111122223333"}`:                                                                                                                                                                                                                                                                  `{"userType":"Root","principalId":"111122223333","userName":"Root"}`,
+		`{"type":"AWSAccount","principalId":"AROA2:theirs","accountId":"444455556666"}`:                                                            `{"userType":"AWSAccount","principalId":"AROA2:theirs","userName":"x"}`,
+		`{"type":"AWSAccount","principalId":"AIDA2","accountId":"444455556666"}`:                                                                   `{"userType":"AWSAccount","principalId":"AIDA2"}`,
+		`{"type":"AWSAccount","principalId":"444455556666","accountId":"444455556666"}`:                                                            `{"userType":"AWSAccount","principalId":"444455556666"}`,
+		`{"type":"AWSAccount","principalId":"","accountId":"ANONYMOUS_PRINCIPAL"}`:                                                                 `{"userType":"AWSAccount","principalId":"","userName":"ANONYMOUS_PRINCIPAL"}`,
+		`{"type":"IAMUser","principalId":"AIDA1","arn":"arn:aws:iam::111122223333:user/team/alice","accountId":"111122223333","userName":"alice"}`: `{"userType":"IAMUser","principalId":"AIDA1","userName":"alice"}`,
+		`{"type":"Root","principalId":"111122223333","arn":"arn:aws:iam::111122223333:root","accountId":"111122223333"}`:                           `{"userType":"Root","principalId":"111122223333","userName":"Root"}`,
 		`{"type":"AssumedRole","principalId":"AROA1:ci","arn":"arn:aws:sts::111122223333:assumed-role/deploy/ci","accountId":"111122223333","sessionContext":{"sessionIssuer":{"type":"Role","arn":"arn:aws:iam::111122223333:role/path/deploy","userName":"deploy"}}}`:                                                                                                                   `{"userType":"AssumedRole","principalId":"AROA1:ci","userName":"deploy"}`,
 		`{"type":"AssumedRole","principalId":"AROA1:bob@example.com","arn":"arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Admin_0f1e2d3c4b5a6978/bob@example.com","accountId":"111122223333","sessionContext":{"sessionIssuer":{"type":"Role","arn":"arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0f1e2d3c4b5a6978","userName":"AWSReservedSSO_Admin_0f1e2d3c4b5a6978"}}}`: `{"userType":"AssumedRole","principalId":"AROA1:bob@example.com","userName":"AWSReservedSSO_Admin_0f1e2d3c4b5a6978"}`,
 	} {
 		e, err := event.Parse(`{"eventVersion":"1.11","eventTime":"2026-01-25T12:00:00Z","eventSource":"iam.amazonaws.com","eventName":"ListUsers","eventID":"x","recipientAccountId":"111122223333","userIdentity":` + identity + `}`)
 		require.NoError(t, err)
-		f, err := guardduty.Parse([]byte(`{"id":"x","type":"t","accountId":"111122223333","createdAt":"2026-01-25T12:00:00Z","resource":{"accessKeyDetails":` + details + `}}`))
+		f, err := guardduty.Parse([]byte(`{"id":"x","type":"t","accountId":"111122223333","createdAt":"2026-01-25T12:00:00Z","resource":{"accessKeyDetails":` + details + `}` + remote + `}`))
 		require.NoError(t, err)
 		assert.Equal(t, e.Principal.Key, f.Principal)
 		assert.Equal(t, e.Principal.Name, f.PrincipalName)
+		assert.Equal(t, "111122223333", f.AccountID)
 		if e.Principal.Session != "" {
 			assert.Equal(t, e.Principal.Session, f.Session)
 		}
+	}
+}
+
+// A principal of another account, without a word of which, is nobody's, least of
+// all the finding's account's.
+func TestForeignPrincipalWithoutAccount(t *testing.T) {
+	for _, from := range []string{"", "111122223333"} {
+		f, err := guardduty.Parse(fmt.Appendf(nil, `{"id":"x","type":"t","accountId":"111122223333","createdAt":"2026-01-25T12:00:00Z",
+			"resource":{"accessKeyDetails":{"userType":"AWSAccount","principalId":"AROA2:theirs","userName":"deploy"}},
+			"service":{"action":{"awsApiCallAction":{"remoteAccountDetails":{"accountId":%q}}}}}`, from))
+		require.NoError(t, err)
+		assert.Equal(t, "unknown:111122223333", f.Principal)
+		assert.Equal(t, "deploy", f.PrincipalName)
 	}
 }
 

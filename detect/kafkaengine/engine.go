@@ -207,6 +207,7 @@ type Source struct {
 	e      *Engine
 	client *kgo.Client
 	last   []*kgo.Record // of each partition in the batch
+	failed error         // of other partitions, for the next call of Next
 }
 
 // maxBatchRecords bounds what Next returns.
@@ -241,34 +242,41 @@ func (s *Source) Next(ctx context.Context) ([]worker.Message, error) {
 	s.client.AllowRebalance()
 	for {
 		if err := ctx.Err(); err != nil {
+			s.failed = nil // it is this
 			return nil, fmt.Errorf("kafkaengine: next: %w", err)
 		}
-		fetches := s.client.PollRecords(ctx, maxBatchRecords)
-		var messages []worker.Message
-		fetches.EachTopic(func(t kgo.FetchTopic) {
-			// The id is another when a topic is deleted and created anew.
-			partition := fmt.Sprintf("%s@%x/", t.Topic, t.TopicID)
-			scope := strings.TrimPrefix(t.Topic, s.e.c.Name+".events.")
-			t.EachPartition(func(p kgo.FetchPartition) {
-				name := fmt.Sprint(partition, p.Partition)
-				for _, r := range p.Records {
-					messages = append(messages, worker.Message{Scope: scope, Partition: name, Offset: uint64(r.Offset), Data: r.Value})
-				}
-				if n := len(p.Records); n > 0 {
-					s.last = append(s.last, p.Records[n-1])
-				}
-			})
-		})
+		if err := s.failed; err != nil {
+			s.failed = nil
+			return nil, fmt.Errorf("kafkaengine: next: %w", err)
+		}
+		messages := s.take(s.client.PollRecords(ctx, maxBatchRecords))
 		if messages != nil {
 			return messages, nil
 		}
-		// What concerns a partition only is seen again if it lasts.
-		if err := fetches.Err(); err != nil {
-			s.client.AllowRebalance()
-			return nil, fmt.Errorf("kafkaengine: next: %w", err)
-		}
 		s.client.AllowRebalance()
 	}
+}
+
+// take makes messages of what was fetched. If there are some, an error is kept: one
+// partition that cannot be read does not hold back the others, and others that are
+// always busy do not hide it.
+func (s *Source) take(fetches kgo.Fetches) (messages []worker.Message) {
+	fetches.EachTopic(func(t kgo.FetchTopic) {
+		// The id is another when a topic is deleted and created anew.
+		partition := fmt.Sprintf("%s@%x/", t.Topic, t.TopicID)
+		scope := strings.TrimPrefix(t.Topic, s.e.c.Name+".events.")
+		t.EachPartition(func(p kgo.FetchPartition) {
+			name := fmt.Sprint(partition, p.Partition)
+			for _, r := range p.Records {
+				messages = append(messages, worker.Message{Scope: scope, Partition: name, Offset: uint64(r.Offset), Data: r.Value})
+			}
+			if n := len(p.Records); n > 0 {
+				s.last = append(s.last, p.Records[n-1])
+			}
+		})
+	})
+	s.failed = fetches.Err()
+	return messages
 }
 
 // Ack implements [worker.Source].

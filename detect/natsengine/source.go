@@ -27,7 +27,8 @@ const maxBatchMessages = 1024
 type Source struct {
 	e       *Engine
 	ready   chan chunk
-	out     []chunk // what Next returned last
+	held    *chunk  // for the next call of Next
+	out     []chunk // what Next returned last, as far as it is not acknowledged
 	cancel  context.CancelFunc
 	readers sync.WaitGroup
 }
@@ -94,38 +95,52 @@ func (s *Source) Next(ctx context.Context) ([]worker.Message, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("natsengine: next: %w", err)
 	}
-	var messages []worker.Message
-	for len(messages) < maxBatchMessages {
-		var c chunk
-		if messages == nil {
-			select {
-			case c = <-s.ready:
-			case <-ctx.Done():
-				return nil, fmt.Errorf("natsengine: next: %w", ctx.Err())
-			}
-		} else {
-			select {
-			case c = <-s.ready:
-			default:
-				return messages, nil
-			}
+	if s.held == nil {
+		select {
+		case c := <-s.ready:
+			s.held = &c
+		case <-ctx.Done():
+			return nil, fmt.Errorf("natsengine: next: %w", ctx.Err())
 		}
+	}
+	var messages []worker.Message
+	for s.held != nil && s.goesOn(s.held) && len(messages) < maxBatchMessages {
+		c := *s.held
+		s.held = nil
 		if c.err != nil {
-			if messages != nil {
-				return messages, nil // it will be seen again if it lasts
-			}
 			return nil, c.err
 		}
 		s.out = append(s.out, c)
 		messages = append(messages, c.messages...)
+		select {
+		case c := <-s.ready:
+			s.held = &c
+		default:
+		}
 	}
 	return messages, nil
+}
+
+// goesOn reports whether a chunk may follow those in out: not if it is an error,
+// nor if it goes back in its partition.
+func (s *Source) goesOn(c *chunk) bool {
+	if c.err != nil {
+		return len(s.out) == 0
+	}
+	return !slices.ContainsFunc(s.out, func(o chunk) bool { return o.part == c.part && o.passed(c.messages[0].Offset) })
+}
+
+// passed reports whether the chunk has a message of this offset or a later one.
+func (c *chunk) passed(offset uint64) bool {
+	n := len(c.messages)
+	return n > 0 && c.messages[n-1].Offset >= offset
 }
 
 // Ack implements [worker.Source]. It passes over partitions that may have been
 // given to another worker since, which then has the messages delivered again.
 func (s *Source) Ack(ctx context.Context, _ []worker.Message) error {
-	for _, c := range s.out {
+	for ; len(s.out) > 0; s.out = s.out[1:] {
+		c := s.out[0]
 		if c.generation != c.part.generation.Load() || time.Since(c.fetched) > s.e.c.Lease {
 			continue
 		}
@@ -141,14 +156,16 @@ func (s *Source) Ack(ctx context.Context, _ []worker.Message) error {
 
 // read fetches a partition's messages and hands them on.
 func (s *Source) read(ctx context.Context, p *part) {
+	var err error
 	for ctx.Err() == nil {
-		err := s.fetch(ctx, p)
+		if !errors.Is(err, errAnew) { // or what is there is for others
+			err = s.fetch(ctx, p)
+		}
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
-		err = fmt.Errorf("natsengine: partition %d: %w", p.number, err)
 		select {
-		case s.ready <- chunk{err: err}:
+		case s.ready <- chunk{err: fmt.Errorf("natsengine: partition %d: %w", p.number, err)}:
 		case <-ctx.Done():
 		}
 	}
@@ -179,6 +196,12 @@ func (s *Source) fetch(ctx context.Context, p *part) error {
 		}
 		if !more {
 			break
+		}
+		if p.expected == 1 {
+			if err := s.e.current(ctx); err != nil {
+				drain(ctx, batch)
+				return pause(ctx, err)
+			}
 		}
 		if !s.e.take(p, &c, m) {
 			// What was taken is good; what follows is not.
@@ -251,11 +274,30 @@ func (s *Source) hand(ctx context.Context, c *chunk) bool {
 	}
 }
 
+var errAnew = errors.New("was deleted and created anew")
+
+// current checks that the stream of events is still the one that was opened. If
+// it was deleted and created anew, offsets begin again, and so do the numbers of
+// deliveries: before the first of them is taken is when to look.
+func (e *Engine) current(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	stream, err := e.js.Stream(ctx, e.events())
+	if err != nil {
+		return err
+	}
+	if !stream.CachedInfo().Created.Equal(e.created) {
+		return fmt.Errorf("stream %s %w; open the engine again", e.events(), errAnew)
+	}
+	return nil
+}
+
 // take adds a message to the chunk. It reports false if it is not the expected
-// one.
+// one, or goes back to one that the chunk has passed, as a message does that has
+// waited for too long to be acknowledged.
 func (e *Engine) take(p *part, c *chunk, m jetstream.Msg) bool {
 	meta, err := m.Metadata()
-	if err != nil || meta.Sequence.Consumer != p.expected {
+	if err != nil || meta.Sequence.Consumer != p.expected || c.passed(meta.Sequence.Stream) {
 		return false
 	}
 	p.expected++

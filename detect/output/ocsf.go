@@ -13,7 +13,8 @@ import (
 // An OCSFVersion is a version of the OCSF schema.
 type OCSFVersion string
 
-// The versions of the schema that findings are written in.
+// The versions of the schema that findings are written in. Tests hold 1.1.0 to the
+// schema as it is published, 1.6.0 to a table that was written down from it.
 const (
 	OCSF11 OCSFVersion = "1.1.0" // what Security Lake's AWS sources speak
 	OCSF16 OCSFVersion = "1.6.0" // what Security Hub speaks

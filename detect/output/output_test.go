@@ -100,7 +100,7 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 // TestGolden pins every byte of every format. The golden files are held to the
-// published schemas in examples/outputcheck.
+// schemas, as far as those are to be had, in examples/outputcheck.
 func TestGolden(t *testing.T) {
 	for name, format := range formats {
 		t.Run(name, func(t *testing.T) {

@@ -187,6 +187,35 @@ func TestFailing(t *testing.T) {
 	})
 }
 
+// Without a Retry a worker ends with the first error. Run may be called again, on
+// the same source, which goes on where it was: the batch is not left out.
+func TestRunAgain(t *testing.T) {
+	want, visits := undisturbed(t)
+	every(t, visits, func(at step, n int) {
+		if at == (step{"next", true}) {
+			return // the messages are gone with the answer, which no source does
+		}
+		tr := newTrial(t, want)
+		count := 0
+		tp := newTap(tr.queue, tr.store, func(s step) error {
+			if s == at {
+				if count++; count == n {
+					return errors.New("disk full")
+				}
+			}
+			return nil
+		})
+		w, err := run(t.Context(), tr.set, tp, nil)
+		require.ErrorContains(t, err, "disk full", "%s, %d", at, n)
+		require.NoError(t, w.Run(t.Context()))
+		require.NoError(t, tr.check(t), "%s, %d", at, n)
+		s := w.Stats()
+		require.Equal(t, s.Events, s.Applied+s.Replayed+s.Passed+s.Rejected)
+		_, err = tr.queue.Source(1).Next(t.Context())
+		require.ErrorIs(t, err, io.EOF, "everything is acknowledged")
+	})
+}
+
 // paused runs a worker that stops at the n-th visit of a step, lets another one
 // take up everything, and then wakes the first, which ends its batch and gets no
 // other. It returns how many saves were refused.

@@ -29,16 +29,18 @@ type Options struct {
 	Updates bool
 	// Retry is asked when the source, the store or the sink has failed, or when
 	// other workers keep saving the same records. The default is to give up at
-	// once: Run returns the error. Nothing is lost by that, because what was not
-	// acknowledged is delivered again.
+	// once: Run returns the error. Nothing is lost by that: what was not
+	// acknowledged is delivered again, to another worker or in another process,
+	// and this one begins with it when Run is called again.
 	Retry detect.Retry
 }
 
-// Stats counts what a worker has done since it was made. When a batch is done,
-// Events = Applied + Replayed + Passed + Rejected.
+// Stats counts what a worker has done since it was made. At every moment,
+// Events = Applied + Replayed + Passed + Rejected. A message that comes again is
+// counted again.
 type Stats struct {
-	// Messages is the number of messages taken in, Events that of the records in
-	// them.
+	// Messages is the number of messages in the batches that were done, Events
+	// that of the records of which it was decided what becomes of them.
 	Messages int64 `json:"messages"`
 	Events   int64 `json:"events"`
 	// Applied events were given to the set, which knows duplicates among them.
@@ -75,6 +77,9 @@ type Worker struct {
 	sink   Sink
 	o      Options
 	cache  *cache
+	// unfinished is the batch under way, or that an error has left. A source that
+	// is asked for the next one would go on behind it.
+	unfinished []Message
 
 	mu    sync.Mutex
 	stats Stats
@@ -104,6 +109,7 @@ func (w *Worker) Stats() Stats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.stats
+	s.Events = s.Applied + s.Replayed + s.Passed + s.Rejected
 	s.Suppressed = make(map[string]int64, len(w.stats.Suppressed))
 	for rule, n := range w.stats.Suppressed {
 		s.Suppressed[rule] = n
@@ -119,24 +125,28 @@ func (w *Worker) count(f func(*Stats)) {
 
 // Run processes batches until the context ends or something fails for good,
 // and returns the reason; nil if the source has come to its end. It is called
-// once at a time.
+// once at a time. After an error it may be called again: it goes on with the batch
+// that it was at.
 func (w *Worker) Run(ctx context.Context) error {
 	for {
-		var messages []Message
-		ended := false
-		err := do(ctx, w.o.Retry, "next batch", func() (err error) {
-			messages, err = w.source.Next(ctx)
-			if ended = err == io.EOF; ended {
-				return nil
+		for len(w.unfinished) == 0 {
+			ended := false
+			err := do(ctx, w.o.Retry, "next batch", func() (err error) {
+				w.unfinished, err = w.source.Next(ctx)
+				if ended = err == io.EOF; ended {
+					return nil
+				}
+				return err
+			})
+			if err != nil || ended {
+				w.unfinished = nil
+				return err
 			}
-			return err
-		})
-		if err != nil || ended {
+		}
+		if err := w.process(ctx, w.unfinished); err != nil {
 			return err
 		}
-		if err := w.process(ctx, messages); err != nil {
-			return err
-		}
+		w.unfinished = nil
 	}
 }
 
@@ -246,7 +256,6 @@ func (w *Worker) decode(messages []Message) *batch {
 		b.first[p] = min(b.first[p], m.Offset)
 		scope := w.scopes[m.Scope]
 		for e, err := range records(m.Data) {
-			stats.Events++
 			if err != nil {
 				stats.Rejected++
 				b.letters = append(b.letters, letterOf(m, err))
@@ -271,7 +280,6 @@ func (w *Worker) decode(messages []Message) *batch {
 		}
 	}
 	w.count(func(s *Stats) {
-		s.Events += stats.Events
 		s.Rejected += stats.Rejected
 		s.Passed += stats.Passed
 	})

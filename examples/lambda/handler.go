@@ -109,7 +109,7 @@ func (in *invocation) read(ctx context.Context, name string, r io.Reader) error 
 		}
 		if events = append(events, e.Clone()); len(events) == size {
 			if evaluate(); ctx.Err() != nil {
-				return failed
+				return errors.Join(failed, fmt.Errorf("%s: the rest is not read: %w", name, ctx.Err()))
 			}
 		}
 	}

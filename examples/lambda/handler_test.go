@@ -249,6 +249,30 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
+// lastSave is a store after whose first Save the time of the invocation is over.
+type lastSave struct {
+	baseline.Memory
+	end context.CancelFunc
+}
+
+func (s *lastSave) Save(ctx context.Context, records []baseline.Record) error {
+	defer s.end()
+	return s.Memory.Save(ctx, records)
+}
+
+// TestTimeIsOver pins that an invocation whose time ends between two batches is
+// repeated: the rest of its input was not read.
+func TestTimeIsOver(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	h, _ := newTest(t, &lastSave{end: end}, nil)
+	var b strings.Builder
+	for i := range 5000 {
+		b.WriteString(quarantined(fmt.Sprint("e", i), "alice"))
+	}
+	_, err := h.Invoke(ctx, []byte(b.String()))
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
 // TestDamaged pins that a record that cannot be read costs its neighbours nothing,
 // neither in its batch nor in later ones, however often the invocation is repeated.
 func TestDamaged(t *testing.T) {

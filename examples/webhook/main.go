@@ -12,8 +12,10 @@
 // then counts as duplicate. So the endpoint may be killed at any time.
 //
 // Senders show the token in CLOUDTELL_TOKEN as a bearer token or as Firehose's
-// access key. Without one, the endpoint serves this machine only: who can send it
-// logs can teach it what is normal.
+// access key. Without one, the endpoint serves this machine only, under its own
+// names (localhost, 127.0.0.0/8, [::1]), so that no page in a browser here can
+// reach it under a name that it had pointed here: who can send it logs can teach
+// it what is normal.
 package main
 
 import (

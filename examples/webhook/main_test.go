@@ -349,6 +349,39 @@ func TestBrowser(t *testing.T) {
 	assert.Empty(t, out.subjects(t))
 }
 
+// TestHost pins that without a token only requests to this machine's own names are
+// taken: a page whose name was made to point here (DNS rebinding) is of one origin
+// with the endpoint to its browser.
+func TestHost(t *testing.T) {
+	to := func(l *limits, host string, header ...string) (int, string) {
+		s := newServer(newEngineOn(t, nil), io.Discard, l)
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(quarantined("e1", "alice")))
+		r.Host = host
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		for i := 0; i+1 < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		require.NoError(t, s.close())
+		return w.Code, w.Body.String()
+	}
+	for _, host := range []string{"localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:8080", "127.8.9.10:1", "[::1]", "[::1]:8080", "[::ffff:127.0.0.1]:8080"} {
+		status, text := to(&limits{}, host)
+		assert.Equal(t, http.StatusOK, status, "%s: %s", host, text)
+	}
+	for _, host := range []string{
+		"", ":8080", "evil.example", "evil.example:8080", "localhost.evil.example", "localhost:80.evil.example", "127.0.0.1.evil.example:8080",
+		"evil.localhost", "198.51.100.7:8080", "0.0.0.0:8080", "[::]:8080", "[2001:db8::1]", "[localhost", "::1:8080", "x@localhost", "localhost/x",
+	} {
+		status, text := to(&limits{}, host)
+		assert.Equal(t, http.StatusForbidden, status, host)
+		assert.Contains(t, text, "CLOUDTELL_TOKEN", host)
+	}
+	status, _ := to(&limits{token: "secret"}, "logs.example.com", "Authorization", "Bearer secret")
+	assert.Equal(t, http.StatusOK, status, "a token says who asks")
+}
+
 // TestStop stops a server while a request is on its way: it is answered, and what
 // was learnt is there for the next.
 func TestStop(t *testing.T) {
@@ -386,7 +419,7 @@ func TestStop(t *testing.T) {
 	var again log
 	s = newServer(engine, &again, &limits{})
 	w := httptest.NewRecorder()
-	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(quarantined("e1", "alice"))))
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "http://localhost/", strings.NewReader(quarantined("e1", "alice"))))
 	assert.Equal(t, http.StatusOK, w.Code)
 	assert.Equal(t, int64(1), engine.Stats().Duplicate)
 	assert.Empty(t, again.subjects(t))
@@ -398,7 +431,7 @@ func TestBrokenOff(t *testing.T) {
 	s := newServer(newEngineOn(t, nil), io.Discard, &limits{})
 	body := io.MultiReader(strings.NewReader(quarantined("e1", "alice")), iotest.ErrReader(io.ErrUnexpectedEOF))
 	w := httptest.NewRecorder()
-	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", body))
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "http://localhost/", body))
 	assert.Equal(t, http.StatusBadRequest, w.Code)
 	assert.Zero(t, s.commits.engine.Stats().Events)
 	require.NoError(t, s.close())

@@ -11,6 +11,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -61,6 +63,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, http.StatusUnauthorized, errors.New("no token, or a wrong one"))
 		return
 	}
+	if s.token == "" && !isLoopback(r.Host) {
+		s.refuse(w, r, http.StatusForbidden, fmt.Errorf("the request is for host %q; without CLOUDTELL_TOKEN only localhost, 127.0.0.0/8 and [::1] are served", r.Host))
+		return
+	}
 	if err := s.origins.Check(r); err != nil {
 		s.refuse(w, r, http.StatusForbidden, err)
 		return
@@ -71,6 +77,19 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *server) allowed(r *http.Request) bool {
 	shown := cmp.Or(r.Header.Get("X-Amz-Firehose-Access-Key"), strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 	return s.token == "" || subtle.ConstantTimeCompare([]byte(shown), []byte(s.token)) == 1
+}
+
+// isLoopback reports whether a Host header, with a port or without, is this
+// machine's own name or address for itself. A page can have its own name resolved
+// to 127.0.0.1, so that to the browser the endpoint is part of the page, but the
+// name is still what the browser sends as the host.
+func isLoopback(host string) bool {
+	u, err := url.Parse("http://" + host)
+	if err != nil || u.Host != host {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return strings.EqualFold(u.Hostname(), "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
 // health says whether it is any use to send something now.

@@ -80,8 +80,13 @@ func (a *Adapter) turn(ctx context.Context, turn int, all *reading, acked map[st
 			return err
 		}
 		if turn == 2 || turn == 0 && first {
+			cancelled, cancel := context.WithCancel(ctx)
+			cancel()
+			if err := source.Ack(cancelled, batch); !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("source, line 6: a cancelled context ends Ack with an error that wraps the context's: %v", err)
+			}
 			if err := source.Ack(ctx, batch); err != nil {
-				return fmt.Errorf("ack: %w", err)
+				return fmt.Errorf("source, line 3: after an error, Ack may be called again: %w", err)
 			}
 			for _, m := range batch {
 				acked[m.Partition] = max(acked[m.Partition], m.Offset+1)

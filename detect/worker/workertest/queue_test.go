@@ -2,6 +2,7 @@ package workertest_test
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"testing"
 
@@ -22,6 +23,41 @@ func (f *flawed) Next(ctx context.Context) ([]worker.Message, error) {
 	messages, err := f.Source.Next(ctx)
 	f.calls++
 	return f.spoil(f.calls, messages), err
+}
+
+// acks is a source with another Ack.
+type acks struct {
+	worker.Source
+	ack func(ctx context.Context, s worker.Source, batch []worker.Message) error
+}
+
+func (a acks) Ack(ctx context.Context, batch []worker.Message) error {
+	return a.ack(ctx, a.Source, batch)
+}
+
+// The kit notices what breaks the contract of Ack.
+func TestAckNotices(t *testing.T) {
+	failed := false
+	for want, ack := range map[string]func(context.Context, worker.Source, []worker.Message) error{
+		"source, line 6": func(ctx context.Context, s worker.Source, batch []worker.Message) error {
+			return s.Ack(context.WithoutCancel(ctx), batch)
+		},
+		"source, line 3": func(ctx context.Context, s worker.Source, batch []worker.Message) error {
+			if failed {
+				return errors.New("acknowledged already")
+			}
+			err := s.Ack(ctx, batch)
+			failed = err != nil
+			return err
+		},
+	} {
+		m := workertest.NewMemory(2)
+		err := workertest.TestQueue(t.Context(), &workertest.Adapter{
+			Queue: m, Partitions: 2, Scopes: []string{"principal", "bucket"},
+			Open: func(context.Context) (worker.Source, func(), error) { return acks{m.Source(7), ack}, func() {}, nil },
+		})
+		assert.ErrorContains(t, err, want)
+	}
 }
 
 // deaf is a queue that does not look at its context.
