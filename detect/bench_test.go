@@ -130,3 +130,25 @@ func BenchmarkApply(b *testing.B) {
 		require.NoError(b, err)
 	}
 }
+
+// BenchmarkUpdates is a batch of a burst's events, each of which adds to a
+// finding that names the last 64.
+func BenchmarkUpdates(b *testing.B) {
+	burst := baseline.Distinct("id", func(e *event.Event) string { return e.ID }, 64, 10*time.Minute)
+	set := newSet(b, detect.New(info("burst", burst), func(p *detect.Pass) {
+		w := burst.In(p)
+		p.Report("", fmt.Sprintf("%d different calls", w.Count), detect.Evidence{Name: "calls", Observed: fmt.Sprint(w.Count), EventIDs: w.EventIDs()})
+	}))
+	en := newEngine(b, set, nil, &detect.EngineOptions{Shards: 1, Updates: true})
+	events := make([]*event.Event, 1000)
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n += len(events) {
+		b.StopTimer()
+		for i := range events {
+			events[i] = newEvent(n+i, on(1, "10:00:00").Add(time.Duration(n+i)*time.Second), "alice", "a")
+		}
+		b.StartTimer()
+		_, err := en.Process(context.Background(), events)
+		require.NoError(b, err)
+	}
+}

@@ -126,8 +126,8 @@ type Scope struct {
 	Key func(*event.Event) string
 }
 
-// Of returns the key of an event, as Key does. If Key panics, the event has none,
-// and the panic is returned as a [*PanicError].
+// Of returns the key of an event, as Key does. If Key panics, that is returned as
+// a [*PanicError].
 func (s *Scope) Of(e *event.Event) (key string, err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -69,8 +69,8 @@ type Stats struct {
 	Duplicate int64 `json:"duplicate"`
 	// Late events were older than the allowed lateness.
 	Late int64 `json:"late"`
-	// Rejected events could not be evaluated because the profile of one of
-	// their keys could not be loaded. Giving them again completes them.
+	// Rejected events could not be evaluated because one of their keys could not
+	// be told, or its profile not be loaded. Giving them again completes them.
 	Rejected int64 `json:"rejected"`
 
 	// Findings is the number of findings returned, without revisions.
@@ -224,6 +224,7 @@ func (en *Engine) routeFrom(at place, events []*event.Event, panicked *error) (n
 			if *panicked == nil {
 				*panicked = groups[at.group].scope.panicked(events[at.event], v)
 			}
+			en.marks[at.event] |= rejected
 			next = place{at.event, at.group + 1}
 		}
 	}()

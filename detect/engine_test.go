@@ -582,7 +582,7 @@ func TestPanickingFeature(t *testing.T) {
 	}
 }
 
-// An event whose key a scope cannot tell is no event of that scope.
+// An event whose key a scope cannot tell is rejected, but for other scopes.
 func TestPanickingScope(t *testing.T) {
 	i := info("bad")
 	i.Scope = &detect.Scope{Name: "oops", Key: func(e *event.Event) string {
@@ -607,7 +607,8 @@ func TestPanickingScope(t *testing.T) {
 	}
 	slices.Sort(rules)
 	assert.Equal(t, []string{"bad other", "good bad", "good other"}, rules)
-	assert.Equal(t, int64(2), en.Stats().Evaluated)
+	assert.Equal(t, int64(1), en.Stats().Evaluated)
+	assert.Equal(t, int64(1), en.Stats().Rejected)
 	requireAccounted(t, en)
 
 	all, err := en.Explain(context.Background(), e)

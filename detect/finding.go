@@ -116,36 +116,68 @@ func (l Learned) String() string {
 
 // findingID is a UUID-shaped truncated SHA-256: long enough never to collide.
 func findingID(rule, key, subject string, millis int64) string {
-	h := sha256.New()
+	var room [256]byte
+	b := room[:0]
 	for _, s := range []string{rule, key, subject, strconv.FormatInt(millis, 10)} {
-		fmt.Fprintf(h, "%d:%s", len(s), s)
+		b = append(strconv.AppendInt(b, int64(len(s)), 10), ':')
+		b = append(b, s...)
 	}
-	x := hex.EncodeToString(h.Sum(nil)[:16])
+	sum := sha256.Sum256(b)
+	x := hex.EncodeToString(sum[:16])
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
-// clone returns a finding that holds on to none of the event's memory.
+// clone returns a finding that holds on to none of the event's memory. All its
+// text is in one piece.
 func (f Finding) clone() Finding {
-	for _, s := range []*string{
+	ids := len(f.EventIDs)
+	for i := range f.Evidence {
+		ids += len(f.Evidence[i].EventIDs)
+	}
+	room := make([]string, 0, ids)
+	own := func(list []string) []string {
+		if len(list) == 0 {
+			return nil
+		}
+		start := len(room)
+		room = append(room, list...)
+		return room[start:len(room):len(room)]
+	}
+	f.EventIDs = own(f.EventIDs)
+	f.Evidence = append(make([]Evidence, 0, len(f.Evidence)), f.Evidence...)
+	for i := range f.Evidence {
+		f.Evidence[i].EventIDs = own(f.Evidence[i].EventIDs)
+	}
+	size := 0
+	f.texts(func(s *string) { size += len(*s) })
+	var text strings.Builder
+	text.Grow(size)
+	f.texts(func(s *string) { text.WriteString(*s) })
+	rest := text.String()
+	f.texts(func(s *string) { *s, rest = rest[:len(*s)], rest[len(*s):] })
+	return f
+}
+
+// texts visits what a finding may have of the event's text.
+func (f *Finding) texts(visit func(*string)) {
+	for _, s := range [...]*string{
 		&f.Title, &f.Key, &f.Principal, &f.PrincipalName, &f.Session, &f.AccessKeyID, &f.Subject,
 		&f.AccountID, &f.Region, &f.SourceAddress, &f.UserAgent,
 	} {
-		*s = strings.Clone(*s)
+		visit(s)
 	}
-	ids := make([]string, len(f.EventIDs))
-	for i, id := range f.EventIDs {
-		ids[i] = strings.Clone(id)
+	for i := range f.EventIDs {
+		visit(&f.EventIDs[i])
 	}
-	f.EventIDs = ids
-	evidence := make([]Evidence, len(f.Evidence))
-	for i, ev := range f.Evidence {
-		evidence[i] = Evidence{Name: strings.Clone(ev.Name), Observed: strings.Clone(ev.Observed), Expected: strings.Clone(ev.Expected)}
-		for _, id := range ev.EventIDs {
-			evidence[i].EventIDs = append(evidence[i].EventIDs, strings.Clone(id))
+	for i := range f.Evidence {
+		e := &f.Evidence[i]
+		visit(&e.Name)
+		visit(&e.Observed)
+		visit(&e.Expected)
+		for i := range e.EventIDs {
+			visit(&e.EventIDs[i])
 		}
 	}
-	f.Evidence = evidence
-	return f
 }
 
 // A Suppression keeps known findings from being reported, for a while. The

@@ -111,16 +111,17 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 		Respond:       p.rule.info.Respond,
 		Mitigations:   p.rule.info.Mitigations,
 	}
+	ids := 1
+	for _, ev := range evidence {
+		ids += len(ev.EventIDs)
+	}
+	f.EventIDs = make([]string, 0, min(ids, maxEventIDs))
 	for _, ev := range evidence {
 		for _, id := range ev.EventIDs {
-			if !slices.Contains(f.EventIDs, id) && len(f.EventIDs) < maxEventIDs {
-				f.EventIDs = append(f.EventIDs, id)
-			}
+			f.addEventID(id)
 		}
 	}
-	if !slices.Contains(f.EventIDs, e.ID) && len(f.EventIDs) < maxEventIDs {
-		f.EventIDs = append(f.EventIDs, e.ID)
-	}
+	f.addEventID(e.ID)
 	if p.about.Key != "" {
 		f.Principal, f.PrincipalName, f.Session, f.AccessKeyID = p.about.Key, p.about.Name, p.about.Session, ""
 	}
@@ -137,9 +138,16 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 // episodes returns what is remembered of the findings about the key.
 func (p *Pass) episodes() *episodes { return p.profile.Cell(p.group.episodes).(*episodes) }
 
+// addEventID names one more event, if there is room.
+func (f *Finding) addEventID(id string) {
+	if len(f.EventIDs) < maxEventIDs && !slices.Contains(f.EventIDs, id) {
+		f.EventIDs = append(f.EventIDs, id)
+	}
+}
+
 // passed returns a rule's conditions, which the event meets, and its checks.
 func (r *rule) passed(checks []Check) []Check {
-	var all []Check
+	all := slices.Grow([]Check(nil), len(r.info.Conditions)+len(checks))
 	for _, c := range r.info.Conditions {
 		all = append(all, Check{Condition: c.Text, Passed: true, Guard: c.Guard})
 	}

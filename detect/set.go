@@ -402,9 +402,10 @@ func (st *step) fail(e *PanicError) {
 }
 
 // A PanicError says that a function which sets are made of panicked on an event.
-// One of Rule, Feature and Scope says whose. The event counts as evaluated: all
-// other detectors ran, and all other features took it in; in a scope whose Key
-// panics the event has no key.
+// One of Rule, Feature and Scope says whose. If it is a detector's or a feature's,
+// the event counts as evaluated: all other detectors ran, and all other features
+// took it in. If it is a scope's Key, the event has no key there: an engine
+// evaluates it in other scopes, and counts it as rejected.
 type PanicError struct {
 	Rule    string // the name of a detector
 	Feature string // the ID of a feature

@@ -286,19 +286,31 @@ func noLogs(folder string) error {
 }
 
 // open opens a file or standard input.
-func (in *intake) open(name string) (io.ReadCloser, error) {
-	if name != "-" {
-		return os.Open(name)
+func (in *intake) open(i input) (io.ReadCloser, error) {
+	if i.regular {
+		return os.Open(i.name)
 	}
-	// A read of standard input may wait for ever, and closing it does not end
-	// that; closing a pipe does. The copying goroutine ends with the input, or
-	// with the process.
+	// Standard input may keep a reader waiting for ever, and a named pipe even
+	// him who opens it; closing them does not end that, closing this pipe does.
+	// The copying goroutine ends with the input, or with the process.
 	r, w := io.Pipe()
-	go func() {
-		_, err := io.Copy(w, in.stdin)
-		w.CloseWithError(err)
-	}()
+	go func() { w.CloseWithError(in.copyTo(w, i.name)) }()
 	return r, nil
+}
+
+// copyTo writes all of an input.
+func (in *intake) copyTo(w io.Writer, name string) error {
+	from := in.stdin
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		from = file
+	}
+	_, err := io.Copy(w, from)
+	return err
 }
 
 // maxInflated is the most that one compressed file may hold. It ends the
@@ -366,7 +378,7 @@ func (r *reader) file(ctx context.Context, i input, j *job) bool {
 		return false
 	}
 	in := r.intake
-	file, err := in.open(i.name)
+	file, err := in.open(i)
 	if err != nil {
 		in.note(&in.reading.failed, i.name, err)
 		return true
