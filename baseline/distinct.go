@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -109,8 +110,14 @@ func (w Window) knows(hash uint64) bool {
 // last 32 bytes.
 func (w Window) Values() []string {
 	var list []string
-	for _, i := range w.order() {
-		list = append(list, w.cell.labels.at(i))
+	order := w.order()
+	if len(order) == 0 {
+		return nil
+	}
+	var room [64]uint16
+	offsets := w.cell.labels.offsets(room[:0])
+	for _, i := range order {
+		list = append(list, string(w.cell.labels.text(offsets[i])))
 	}
 	return list
 }
@@ -144,13 +151,18 @@ func (w Window) order() []int {
 			order = append(order, 64*i+bits.TrailingZeros64(word))
 		}
 	}
-	texts := w.cell.labels.all()
+	var room [64]uint16
+	offsets := room[:0] // if any two came at one time
 	slices.SortFunc(order, func(i, j int) int {
 		a, b := &w.cell.sightings[i], &w.cell.sightings[j]
 		if a.millis != b.millis {
 			return cmp.Compare(a.millis, b.millis)
 		}
-		return cmp.Or(cmp.Compare(texts[i], texts[j]), cmp.Compare(w.cell.items[i].hash, w.cell.items[j].hash))
+		if len(offsets) == 0 {
+			offsets = w.cell.labels.offsets(offsets)
+		}
+		text := func(i int) []byte { return w.cell.labels.text(offsets[i]) }
+		return cmp.Or(bytes.Compare(text(i), text(j)), cmp.Compare(w.cell.items[i].hash, w.cell.items[j].hash))
 	})
 	return order
 }
