@@ -44,7 +44,7 @@ func (l *labelText) String() string { return string(l.bytes[:l.length]) }
 
 // labels are the labels of a cell's values in one piece of memory, which no
 // event asks for: for each its length, with labelCut added if it is cut, and its
-// text. The median value has ten bytes.
+// text. As a labelText each would take 34 bytes.
 type labels []byte
 
 const labelCut = 0x80
@@ -119,7 +119,7 @@ type reader struct {
 }
 
 // readers serve one record after the other: records repeat each other's values,
-// and to know a hash costs a fifth of making it.
+// and to know a hash costs a seventh of making it.
 var readers = sync.Pool{New: func() any {
 	return &reader{hashes: hashCache{maphash.MakeSeed(), make([]hashed, hashCacheSize)}}
 }}
