@@ -484,7 +484,7 @@ func (p *Profile) decodeCells(r *wire.Reader) error {
 	}
 	slot = -1
 	n := r.Count(math.MaxUint16, idBytes+2)
-	p.cells.list = make([]Cell, 0, min(n, len(p.layout.features)))
+	p.cells.list = make([]Cell, 0, min(n, len(p.layout.features))+1) // events soon need another
 	for range n {
 		id, age := readID(r), r.Uvarint(2+maxMillis)
 		j := joining{first: noTime, before: p.events}
