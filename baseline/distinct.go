@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -109,8 +110,14 @@ func (w Window) knows(hash uint64) bool {
 // last 32 bytes.
 func (w Window) Values() []string {
 	var list []string
-	for _, i := range w.order() {
-		list = append(list, w.cell.labels.at(i))
+	order := w.order()
+	if len(order) == 0 {
+		return nil
+	}
+	var room [64]uint16
+	offsets := w.cell.labels.offsets(room[:0])
+	for _, i := range order {
+		list = append(list, string(w.cell.labels.text(offsets[i])))
 	}
 	return list
 }
@@ -121,13 +128,13 @@ func (w Window) EventIDs() []string {
 	var ids []string
 	order := w.order()
 	for n, i := range order {
-		s := &w.cell.sightings[i]
-		known := s.id.length == 0
-		for k := n - 1; k >= 0 && !known && w.cell.sightings[order[k]].millis == s.millis; k-- {
-			known = w.cell.sightings[order[k]].id == s.id // an event has one time
+		x := &w.cell.items[i]
+		known := x.id.length == 0
+		for k := n - 1; k >= 0 && !known && w.cell.items[order[k]].millis == x.millis; k-- {
+			known = w.cell.items[order[k]].id == x.id // an event has one time
 		}
 		if !known {
-			ids = append(ids, s.id.String())
+			ids = append(ids, x.id.String())
 		}
 	}
 	return ids
@@ -144,13 +151,18 @@ func (w Window) order() []int {
 			order = append(order, 64*i+bits.TrailingZeros64(word))
 		}
 	}
-	texts := w.cell.labels.all()
+	var room [64]uint16
+	offsets := room[:0] // if any two came at one time
 	slices.SortFunc(order, func(i, j int) int {
-		a, b := &w.cell.sightings[i], &w.cell.sightings[j]
+		a, b := &w.cell.items[i], &w.cell.items[j]
 		if a.millis != b.millis {
 			return cmp.Compare(a.millis, b.millis)
 		}
-		return cmp.Or(cmp.Compare(texts[i], texts[j]), cmp.Compare(w.cell.items[i].hash, w.cell.items[j].hash))
+		if len(offsets) == 0 {
+			offsets = w.cell.labels.offsets(offsets)
+		}
+		text := func(i int) []byte { return w.cell.labels.text(offsets[i]) }
+		return cmp.Or(bytes.Compare(text(i), text(j)), cmp.Compare(a.hash, b.hash))
 	})
 	return order
 }
@@ -158,14 +170,10 @@ func (w Window) order() []int {
 // maxItems is the most values that a distinctCell may have.
 const maxItems = 512
 
-// An item is a value and when it was seen.
+// An item is a value, when it was seen, and in which event last.
 type item struct {
-	hash  uint64
-	trace trace
-}
-
-// A sighting is when and in which event a value was seen last.
-type sighting struct {
+	hash   uint64
+	trace  trace
 	millis int64
 	id     eventID
 }
@@ -179,13 +187,10 @@ type distinctKind struct {
 	note noter
 }
 
-// A distinctCell keeps apart what is looked at for each event, so that little
-// memory is touched: item i was seen last as sightings[i] says, and has label i.
 type distinctCell struct {
 	*distinctKind
-	items     []item // ascending by hash
-	sightings []sighting
-	labels    labels
+	items  []item // ascending by hash
+	labels labels // of the items; apart, because events do not ask for them
 }
 
 func (c *distinctCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
@@ -205,36 +210,44 @@ func (c *distinctCell) fold(v value, id eventID, t time.Time) {
 	if !found {
 		if len(c.items) >= c.cap {
 			oldest := c.oldest()
-			if m := c.sightings[oldest].millis; millis < m || millis == m && h < c.items[oldest].hash {
+			if x := &c.items[oldest]; millis < x.millis || millis == x.millis && h < x.hash {
 				return
 			}
 			c.remove(oldest)
 			i, _ = c.find(h)
 		}
 		text := label(v.text)
-		c.items = slices.Insert(c.items, i, item{hash: h})
-		c.sightings = slices.Insert(c.sightings, i, sighting{millis, id})
+		c.items = slices.Insert(c.items, i, item{hash: h, millis: millis, id: id})
 		c.labels = c.labels.insert(i, &text)
 	}
-	c.items[i].trace.add(c.grid.of(t))
+	x := &c.items[i]
+	x.trace.add(c.grid.of(t))
 	// The later event names the value; of two at one instant the greater id,
 	// so that their order leaves no trace.
-	if s := &c.sightings[i]; millis > s.millis || millis == s.millis && s.id.less(id) {
-		s.millis, s.id = millis, id
+	if millis > x.millis || millis == x.millis && x.id.less(id) {
+		x.millis, x.id = millis, id
 	}
 }
 
 // find returns the place of a hash's item, or where it would be.
 func (c *distinctCell) find(hash uint64) (i int, found bool) {
-	return slices.BinarySearchFunc(c.items, hash, func(x item, h uint64) int { return cmp.Compare(x.hash, h) })
+	low, high := 0, len(c.items)
+	for low < high {
+		if middle := int(uint(low+high) / 2); c.items[middle].hash < hash {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low, low < len(c.items) && c.items[low].hash == hash
 }
 
 // oldest returns the item that was seen last before the others.
 func (c *distinctCell) oldest() int {
 	oldest := 0
-	for i := range c.sightings {
-		a, b := c.sightings[i].millis, c.sightings[oldest].millis
-		if a < b || a == b && c.items[i].hash < c.items[oldest].hash {
+	for i := range c.items {
+		a, b := &c.items[i], &c.items[oldest]
+		if a.millis < b.millis || a.millis == b.millis && a.hash < b.hash {
 			oldest = i
 		}
 	}
@@ -243,7 +256,6 @@ func (c *distinctCell) oldest() int {
 
 func (c *distinctCell) remove(i int) {
 	c.items = slices.Delete(c.items, i, i+1)
-	c.sightings = slices.Delete(c.sightings, i, i+1)
 	c.labels = c.labels.remove(i)
 }
 
@@ -304,19 +316,19 @@ func (c *distinctCell) AppendBinary(b []byte) ([]byte, error) {
 	if len(c.items) == 0 {
 		return b, nil
 	}
-	newest := c.sightings[0].millis
-	for i := range c.sightings {
-		newest = max(newest, c.sightings[i].millis)
+	newest := c.items[0].millis
+	for i := range c.items {
+		newest = max(newest, c.items[i].millis)
 	}
 	b = binary.AppendVarint(b, newest)
 	b = binary.AppendUvarint(b, uint64(len(c.items)))
 	rest := c.labels
 	for i := range c.items {
-		s := &c.sightings[i]
-		b, rest = rest.appendFirst(b, c.items[i].hash)
-		b = binary.AppendUvarint(b, uint64(newest-s.millis))
-		b = binary.AppendUvarint(b, c.items[i].trace.bits)
-		b = s.id.appendTo(b)
+		x := &c.items[i]
+		b, rest = rest.appendFirst(b, x.hash)
+		b = binary.AppendUvarint(b, uint64(newest-x.millis))
+		b = binary.AppendUvarint(b, x.trace.bits)
+		b = x.id.appendTo(b)
 	}
 	return b, nil
 }
@@ -325,7 +337,7 @@ func (c *distinctCell) UnmarshalBinary(data []byte) error { return c.read(data, 
 
 func (c *distinctCell) read(data []byte, room *reader) error {
 	if len(data) == 0 {
-		c.items, c.sightings, c.labels = nil, nil, nil
+		c.items, c.labels = nil, nil
 		return nil
 	}
 	r := wire.NewReader(data)
@@ -333,15 +345,14 @@ func (c *distinctCell) read(data []byte, room *reader) error {
 	if newest < 0 {
 		return wire.ErrMalformed
 	}
-	n := r.Count(c.cap, 4)
-	items, sightings := make([]item, n), make([]sighting, n)
+	items := make([]item, r.Count(c.cap, 4))
 	room.labels = room.labels[:0]
-	for i := range n {
-		x, s := &items[i], &sightings[i]
+	for i := range items {
+		x := &items[i]
 		x.hash = room.value(r)
-		s.millis = newest - int64(r.Uvarint(uint64(newest)))
-		x.trace = trace{last: c.grid.of(time.UnixMilli(s.millis)), bits: r.Uvarint(1<<64 - 1)}
-		s.id = readEventID(r)
+		x.millis = newest - int64(r.Uvarint(uint64(newest)))
+		x.trace = trace{last: c.grid.of(time.UnixMilli(x.millis)), bits: r.Uvarint(1<<64 - 1)}
+		x.id = readEventID(r)
 		if i > 0 && x.hash <= items[i-1].hash || x.trace.bits&1 == 0 {
 			return wire.ErrMalformed
 		}
@@ -349,6 +360,6 @@ func (c *distinctCell) read(data []byte, room *reader) error {
 	if err := r.Close(); err != nil {
 		return err
 	}
-	c.items, c.sightings, c.labels = items, sightings, slices.Clone(room.labels)
+	c.items, c.labels = items, slices.Clone(room.labels)
 	return nil
 }

@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -128,7 +129,9 @@ func (n Novelty) Examples(max int) []string {
 		return nil
 	}
 	var known []int
-	all := n.cell.labels.all()
+	var room [64]uint16
+	offsets := n.cell.labels.offsets(room[:0])
+	text := func(i int) []byte { return n.cell.labels.text(offsets[i]) }
 	for i := range n.cell.entries {
 		if n.cell.entries[i].established(n.at) {
 			known = append(known, i)
@@ -136,11 +139,11 @@ func (n Novelty) Examples(max int) []string {
 	}
 	slices.SortFunc(known, func(a, b int) int {
 		return cmp.Or(cmp.Compare(n.cell.entries[b].last, n.cell.entries[a].last),
-			cmp.Compare(all[a], all[b]))
+			bytes.Compare(text(a), text(b)))
 	})
 	var labels []string
 	for _, i := range known[:min(max, len(known))] {
-		labels = append(labels, all[i])
+		labels = append(labels, string(text(i)))
 	}
 	return labels
 }

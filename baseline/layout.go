@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cloudtell/cloudtell/baseline/internal/wire"
@@ -51,7 +52,7 @@ type Layout struct {
 func NewLayout(lateness time.Duration, features ...Feature) (*Layout, error) {
 	l := &Layout{
 		lateness: clamp(cmp.Or(lateness, Lateness), time.Second, MaxLateness),
-		features: features,
+		features: slices.Clone(features),
 		slots:    make(map[Feature]int, len(features)),
 		byID:     make(map[featureID]int, len(features)),
 		maxBytes: maxHeaderBytes,

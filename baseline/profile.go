@@ -53,8 +53,8 @@ type joining struct {
 // cells holds the cells of the features that an event has concerned: few of
 // many.
 type cells struct {
-	has  slotSet
-	list []Cell // of those slots, ascending
+	slots slotSet
+	list  []Cell // of those slots, ascending
 }
 
 // A slotSet is a bit for each slot of a layout.
@@ -74,10 +74,10 @@ func (s slotSet) add(slot int) bool {
 // rank returns the place of a slot's cell, and whether there is one.
 func (c *cells) rank(slot int) (i int, ok bool) {
 	word, bit := slot/64, uint64(1)<<(slot%64)
-	for _, w := range c.has[:word] {
+	for _, w := range c.slots[:word] {
 		i += bits.OnesCount64(w)
 	}
-	return i + bits.OnesCount64(c.has[word]&(bit-1)), c.has[word]&bit != 0
+	return i + bits.OnesCount64(c.slots[word]&(bit-1)), c.slots[word]&bit != 0
 }
 
 // get returns a slot's cell, or nil.
@@ -95,7 +95,7 @@ func (c *cells) put(slot int, cell Cell) {
 	}
 	i, _ := c.rank(slot)
 	c.list = slices.Insert(c.list, i, cell)
-	c.has.add(slot)
+	c.slots.add(slot)
 }
 
 const noTime = math.MaxInt64
@@ -111,7 +111,7 @@ type recentID struct {
 
 // NewProfile returns an empty profile.
 func (l *Layout) NewProfile() *Profile {
-	return &Profile{layout: l, cells: cells{has: make(slotSet, (len(l.features)+63)/64)}}
+	return &Profile{layout: l, cells: cells{slots: make(slotSet, (len(l.features)+63)/64)}}
 }
 
 // Clock returns the latest event time folded, or the zero time if there was
@@ -485,7 +485,7 @@ func (p *Profile) writeCells(w *writer) (empties, fulls uint64, err error) {
 	cells := p.cells.list
 	for slot, id := range p.layout.ids {
 		w.cell = w.cell[:0]
-		if p.cells.has.has(slot) {
+		if p.cells.slots.has(slot) {
 			if err := w.write(cells[0], p.layout.features[slot], oldest); err != nil {
 				return 0, 0, err
 			}
@@ -559,8 +559,9 @@ func (l *Layout) Decode(record []byte) (*Profile, error) {
 	return p, nil
 }
 
+const maxMillis = maxDay * 24 * 60 * 60 * 1000
+
 func (p *Profile) decode(r *wire.Reader) error {
-	const maxMillis = maxDay * 24 * 60 * 60 * 1000
 	p.clock = r.Varint()
 	if p.clock < 0 || p.clock > maxMillis {
 		return wire.ErrMalformed
@@ -588,12 +589,12 @@ func (p *Profile) decode(r *wire.Reader) error {
 	return p.decodeCells(r)
 }
 
+// decodeCells reads the lists of features. What neither names has joined since.
 func (p *Profile) decodeCells(r *wire.Reader) error {
 	room := readers.Get().(*reader)
 	defer readers.Put(room)
-	const maxMillis = maxDay * 24 * 60 * 60 * 1000
 	var few [4]uint64 // enough for most layouts
-	known := slotSet(append(few[:0], p.cells.has...))
+	known := slotSet(append(few[:0], p.cells.slots...))
 	slot := -1
 	for range r.Count(math.MaxUint16, idBytes) {
 		i := p.layout.find(readID(r), slot+1)
@@ -609,14 +610,12 @@ func (p *Profile) decodeCells(r *wire.Reader) error {
 	}
 	slot = -1
 	n := r.Count(math.MaxUint16, idBytes+2)
-	p.cells.list = make([]Cell, 0, min(n, len(p.layout.features)))
+	p.cells.list = make([]Cell, 0, min(n, len(p.layout.features))+1) // events soon need another
 	for range n {
-		id := readID(r)
-		j := joining{before: -1} // has not joined
-		if age := r.Uvarint(2 + maxMillis); age == 1 {
-			j = joining{first: noTime, before: p.events}
-		} else if age > 1 {
-			j = joining{first: p.first + int64(age-2), before: int64(r.Uvarint(uint64(p.events)))}
+		id, age := readID(r), r.Uvarint(2+maxMillis)
+		j := joining{first: noTime, before: p.events}
+		if age > 1 {
+			j.first, j.before = p.first+int64(age-2), int64(r.Uvarint(uint64(p.events)))
 		}
 		data := r.Bytes(math.MaxInt32)
 		if r.Err() != nil {
@@ -637,7 +636,7 @@ func (p *Profile) decodeCells(r *wire.Reader) error {
 			}
 			p.cells.put(slot, c)
 		}
-		if j.before >= 0 {
+		if age > 0 {
 			j.slot = slot
 			p.joined = append(p.joined, j)
 		}

@@ -152,6 +152,35 @@ func TestJoinedFeature(t *testing.T) {
 	assert.Equal(t, int64(22), old.Age(v).Events)
 }
 
+// Records may have been written by a layout of the same features in another
+// order.
+func TestOtherOrder(t *testing.T) {
+	features := every()
+	h := newHistory(t, features[:len(features)-1]...)
+	h.daily(1, 20, "a")
+	added := features[len(features)-1]
+	for range 10 {
+		rand.Shuffle(len(features), func(i, j int) { features[i], features[j] = features[j], features[i] })
+		record, err := h.profile.AppendBinary(nil)
+		require.NoError(t, err)
+		h.layout, err = baseline.NewLayout(0, features...)
+		require.NoError(t, err)
+		h.profile, err = h.layout.Decode(record)
+		require.NoError(t, err)
+		h.reload()
+	}
+	v := h.add(on(21, "10:00:00"), "a")
+	for _, f := range features {
+		want := baseline.Age{Since: on(1, "10:00:00"), For: 20 * day, Days: 20, Events: 21}
+		if f == added {
+			want = baseline.Age{Since: on(21, "10:00:00"), Events: 1}
+		}
+		assert.Equal(t, want, f.(interface {
+			Age(baseline.Viewer) baseline.Age
+		}).Age(v), f.ID())
+	}
+}
+
 // A feature that is taken out is forgotten; the others stay.
 func TestDroppedFeature(t *testing.T) {
 	kept := baseline.LastSeen("kept", step("a"))
@@ -236,6 +265,13 @@ func TestDecodeRefuses(t *testing.T) {
 	good, err := h.profile.AppendBinary(nil)
 	require.NoError(t, err)
 	edit := func(change func(b []byte) []byte) []byte { return change([]byte(string(good))) }
+	// lists makes a record without events that ends in these lists of features.
+	id := binary.BigEndian.AppendUint64(nil, baseline.Hash(f.ID()))[:3]
+	lists := func(parts ...[]byte) []byte {
+		return withChecksum(append(append(good[:4:4], 0, 0, 0, 0, 0), slices.Concat(parts...)...))
+	}
+	_, err = h.layout.Decode(lists([]byte{1}, id, []byte{0}))
+	require.NoError(t, err, "lists")
 
 	tests := []struct {
 		name   string
@@ -253,6 +289,10 @@ func TestDecodeRefuses(t *testing.T) {
 			0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01)), baseline.ErrCorrupt},
 		{"a forged number of ids", withChecksum(binary.AppendUvarint(append(good[:4:4], 0, 0, 0, 0), 1<<62)), baseline.ErrCorrupt},
 		{"a forged number of features", withChecksum(binary.AppendUvarint(append(good[:4:4], 0, 0, 0, 0, 0), 1<<15)), baseline.ErrCorrupt},
+		{"a feature named twice, without bytes", lists([]byte{2}, id, id, []byte{0}), baseline.ErrCorrupt},
+		{"a feature named twice, with bytes", lists([]byte{0, 2}, id, []byte{0, 0}, id, []byte{0, 0}), baseline.ErrCorrupt},
+		{"a feature in both lists", lists([]byte{1}, id, []byte{1}, id, []byte{0, 0}), baseline.ErrCorrupt},
+		{"a feature that joined before any event", lists([]byte{0, 1}, id, []byte{1, 0}), baseline.ErrCorrupt},
 		{"a time beyond all", withChecksum(binary.AppendVarint(good[:4:4], 1<<60)), baseline.ErrCorrupt},
 		{"a time before all", withChecksum(binary.AppendVarint(good[:4:4], -1)), baseline.ErrCorrupt},
 	}

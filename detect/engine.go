@@ -24,7 +24,8 @@ type EngineOptions struct {
 	// Cache is the number of profiles held in memory, over all shards; the
 	// rest are in the store. Changed profiles are saved when they have to
 	// leave, and by Flush. At least one per shard is held. The default is
-	// 100,000: about 1 GB at 10 KB for a busy principal, far less for most.
+	// 100,000: about 0.8 GB, at 5 KB for a typical principal and 8 KB on
+	// average.
 	Cache int
 	// Dedup is the number of recent event ids remembered to know duplicates
 	// of busy keys by, beyond the up to 512 in each record. It costs 18 to 36 bytes
