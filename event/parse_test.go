@@ -244,4 +244,7 @@ func TestIs(t *testing.T) {
 	assert.True(t, e.Is("lambda", "Invoke", "GetFunction"))
 	assert.False(t, e.Is("lambda", "Invoke"))
 	assert.False(t, e.Is("s3", "GetFunction"))
+	assert.False(t, e.Is("lamb"))
+	assert.False(t, e.Is("lambda.amazonaws.com"))
+	assert.True(t, (&event.Event{Source: "aws.example"}).Is("aws.example"))
 }
