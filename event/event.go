@@ -158,15 +158,17 @@ type Resource struct {
 
 // Service returns the event source without its domain: "s3" for
 // "s3.amazonaws.com".
-func (e *Event) Service() string {
-	return strings.TrimSuffix(e.Source, ".amazonaws.com")
-}
+func (e *Event) Service() string { return strings.TrimSuffix(e.Source, domain) }
+
+const domain = ".amazonaws.com"
 
 // Is reports whether the event is one of the operations of a service, as in
 // e.Is("lambda", "GetFunction", "GetFunctionConfiguration"). With no
 // operation, it reports whether the event is the service's at all.
 func (e *Event) Is(service string, operations ...string) bool {
-	if e.Service() != service {
+	// What most events are not is seen by the first letters of their source.
+	rest, ok := strings.CutPrefix(e.Source, service)
+	if !ok || rest != domain && e.Service() != service {
 		return false
 	}
 	if len(operations) == 0 {

@@ -244,6 +244,9 @@ func TestIs(t *testing.T) {
 	assert.True(t, e.Is("lambda", "Invoke", "GetFunction"))
 	assert.False(t, e.Is("lambda", "Invoke"))
 	assert.False(t, e.Is("s3", "GetFunction"))
+	assert.False(t, e.Is("lamb"))
+	assert.False(t, e.Is("lambda.amazonaws.com"))
+	assert.True(t, (&event.Event{Source: "aws.example"}).Is("aws.example"))
 }
 
 // Where the bucket stands in the request, and what else does, changes nothing.

@@ -50,6 +50,9 @@ func (r Raw) Number() (float64, bool) {
 // fit in 64 bits.
 func (r Raw) Int() (int64, bool) {
 	t := r.Text()
+	if n, ok := short(strings.TrimSuffix(t, ".0")); ok {
+		return n, true
+	}
 	if !strings.ContainsAny(t, ".eE") { // a failed parse would allocate its error
 		if n, err := strconv.ParseInt(t, 10, 64); err == nil {
 			return n, true
@@ -60,6 +63,22 @@ func (r Raw) Int() (int64, bool) {
 		return 0, false
 	}
 	return int64(f), true
+}
+
+// short reads a number of a few digits, which most are. A float is exact up to
+// that length.
+func short(digits string) (n int64, ok bool) {
+	if digits == "" || len(digits) > 15 {
+		return 0, false
+	}
+	for i := range len(digits) {
+		d := digits[i] - '0'
+		if d > 9 {
+			return 0, false
+		}
+		n = 10*n + int64(d)
+	}
+	return n, true
 }
 
 // Bool returns a boolean, or a string that spells one ("true", "False").

@@ -69,12 +69,18 @@ func origin(e *event.Event) string {
 
 // presigned reports whether a request was authorised by its URL: whoever has
 // that may be someone else than the principal.
-func presigned(e *event.Event) bool {
-	return e.Is("s3") && strings.Contains(string(e.Additional), "QueryString") && authentication.Of(e) == "QueryString"
-}
+func presigned(e *event.Event) bool { return authentication.Of(e) == byURL }
 
-// authentication is how an S3 request was authorised.
-var authentication = event.Derive(func(e *event.Event) string { return e.Additional.At("AuthenticationMethod").Text() })
+// authentication is byURL for an S3 request that was authorised by its URL, and
+// "" for all others.
+var authentication = event.Derive(func(e *event.Event) string {
+	if e.Is("s3") && strings.Contains(string(e.Additional), byURL) && e.Additional.At("AuthenticationMethod").Text() == byURL {
+		return byURL
+	}
+	return ""
+})
+
+const byURL = "QueryString"
 
 // tools remembers the families of software a principal uses.
 var tools = baseline.FirstSeen("tool", func(e *event.Event) string {
@@ -98,7 +104,9 @@ func direct(e *event.Event) bool { return !e.ViaService() }
 //
 // A private address is a place in some VPC, and an attacker's VPC may use the
 // same ones: what tells them apart is the VPC endpoint.
-func network(e *event.Event) string {
+func network(e *event.Event) string { return networkOf.Of(e) }
+
+var networkOf = event.Derive(func(e *event.Event) string {
 	if e.VPCEndpointID != "" && e.IP.IsPrivate() {
 		return e.VPCEndpointID
 	}
@@ -113,7 +121,7 @@ func network(e *event.Event) string {
 		return address[:strings.LastIndexByte(address, '.')]
 	}
 	return netip.PrefixFrom(e.IP, 64).Masked().String()
-}
+})
 
 // surprise lowers the severity of a new value for a key that shows new values
 // often: one more proves little. From an even chance on, it proves nothing.

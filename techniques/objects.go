@@ -13,9 +13,14 @@ import (
 // What the rules about reading objects (T1530) share.
 
 // readsObject reports whether a principal itself got an object.
-func readsObject(e *event.Event) bool {
-	return e.Is("s3", "GetObject") && direct(e) && e.Succeeded()
-}
+func readsObject(e *event.Event) bool { return objectGot.Of(e) != "" }
+
+var objectGot = event.Derive(func(e *event.Event) string {
+	if !e.Is("s3", "GetObject") || !direct(e) || !e.Succeeded() {
+		return ""
+	}
+	return "object"
+})
 
 // bulkObjects is how many different objects are many: fewer than that, asked
 // for often, are the parts of large ones.

@@ -41,7 +41,9 @@ const (
 )
 
 func newPlaces(c *Config) *places {
-	used := func(e *event.Event) bool { return direct(e) && e.Succeeded() }
+	// Without Locate nothing is remembered, which is seen first.
+	made := func(e *event.Event) bool { return c.Locate != nil && direct(e) && attempted(e) }
+	used := func(e *event.Event) bool { return made(e) && e.Succeeded() }
 	return &places{
 		providers: baseline.FirstSeen("provider", func(e *event.Event) string {
 			if !used(e) {
@@ -56,7 +58,7 @@ func newPlaces(c *Config) *places {
 			return c.locate(e).Country
 		}, &baseline.FirstSeenOptions{Cap: 16}),
 		keys: ties("access key by provider", func(e *event.Event) tie {
-			if !direct(e) || !attempted(e) {
+			if !made(e) {
 				return tie{}
 			}
 			at := c.locate(e)
@@ -71,7 +73,7 @@ func newPlaces(c *Config) *places {
 			return t
 		}, 8, 3, keyWindow),
 		services: baseline.Distinct("located service", func(e *event.Event) string {
-			if !direct(e) || !attempted(e) || c.locate(e).ASN == "" {
+			if !made(e) || c.locate(e).ASN == "" {
 				return ""
 			}
 			return service(e)

@@ -11,7 +11,7 @@ import (
 // lambdaFunctions remembers the functions that a role serves: Lambda names a
 // function's session after it, and SDKs in its runtime say so.
 var lambdaFunctions = baseline.FirstSeen("lambda function", func(e *event.Event) string {
-	if !direct(e) || !lambdaRuntime(e) {
+	if e.Principal.Session == "" || !direct(e) || !lambdaRuntime(e) {
 		return ""
 	}
 	return e.Principal.Session
@@ -30,7 +30,8 @@ var bareTools = baseline.FirstSeen("tool outside lambda", func(e *event.Event) s
 func lambdaRuntime(e *event.Event) bool { return lambdaAgent.Of(e) != "" }
 
 var lambdaAgent = event.Derive(func(e *event.Event) string {
-	if strings.Contains(e.UserAgent, "exec-env/AWS_Lambda_") {
+	// The capital is rare in user agents, so most are searched quickly.
+	if strings.Contains(e.UserAgent, "AWS_Lambda_") && strings.Contains(e.UserAgent, "exec-env/AWS_Lambda_") {
 		return "lambda"
 	}
 	return ""

@@ -12,12 +12,14 @@ var regionsUsed = baseline.FirstSeen("region", regionUsed, &baseline.FirstSeenOp
 // regionUsed returns the region that a principal chose to make a management
 // call in; "" for calls that no region was chosen for, or that failed for
 // other reasons than a lack of rights.
-func regionUsed(e *event.Event) string {
+func regionUsed(e *event.Event) string { return regionUsedOf.Of(e) }
+
+var regionUsedOf = event.Derive(func(e *event.Event) string {
 	if e.Category != event.Management || !direct(e) || !attempted(e) || regionless(e) {
 		return ""
 	}
 	return e.Region
-}
+})
 
 // regionless reports whether no region was chosen for a call. Global services
 // log in one, us-east-1 or us-west-2, whatever the caller's; so does STS, unless

@@ -33,6 +33,9 @@ func workload(e *event.Event) (is, kubernetes bool) {
 	} else {
 		issuer = e.Identity.FederatedProvider
 	}
+	if issuer == "" { // the usual case
+		return kubernetes, kubernetes
+	}
 	if _, host, ok := strings.Cut(issuer, "oidc-provider/"); ok {
 		issuer = host
 	}

@@ -32,7 +32,9 @@ var ownFunctions = newOwnership("lambda function managed", func(list []string, e
 }, "lambda:CreateFunction", "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:PublishVersion")
 
 // functionRead returns the function that one of lambdaReads is about.
-func functionRead(e *event.Event) string {
+func functionRead(e *event.Event) string { return functionReadOf.Of(e) }
+
+var functionReadOf = event.Derive(func(e *event.Event) string {
 	if e.Operation == "ListFunctions" {
 		return allFunctions
 	}
@@ -40,7 +42,7 @@ func functionRead(e *event.Event) string {
 		return functionName(name)
 	}
 	return functionName(deniedResource(e))
-}
+})
 
 // functionName returns the bare name of a function that is named, as the API
 // allows, by name or ARN, whole or in part, with or without a version.

@@ -101,9 +101,9 @@ func secretParameters(list []string, e *event.Event) []string {
 	if decrypted(e) {
 		return list
 	}
-	some := list[:before]
+	some, builtIn := list[:before], new(Config)
 	for _, name := range list[before:] {
-		if new(Config).sensitiveName(name) != "" {
+		if builtIn.sensitiveName(name) != "" {
 			some = append(some, name)
 		}
 	}

@@ -68,18 +68,27 @@ func succeededSecrets(list []string, e *event.Event) []string {
 // secrets appends the secrets that an event names. A batch is logged
 // once for each of its secrets, too.
 func secrets(list []string, e *event.Event) []string {
-	if ids := e.Request.At("secretIdList"); ids.Exists() {
-		for r := range ids.Items() {
-			list = added(list, secretName(r.Text()))
-		}
-		return list
+	for r := range event.Raw(secretList.Of(e)).Items() {
+		list = added(list, secretName(r.Text()))
 	}
-	id := e.Request.At("secretId").Text()
-	if id == "" {
-		id = deniedResource(e)
-	}
-	return added(list, secretName(id))
+	return added(list, secretNamed.Of(e))
 }
+
+var (
+	// secretList is the list of secrets that an event names, as it was logged;
+	// secretNamed is the secret of an event without one.
+	secretList  = event.Derive(func(e *event.Event) string { return string(e.Request.At("secretIdList")) })
+	secretNamed = event.Derive(func(e *event.Event) string {
+		if event.Raw(secretList.Of(e)).Exists() {
+			return ""
+		}
+		id := e.Request.At("secretId").Text()
+		if id == "" {
+			id = deniedResource(e)
+		}
+		return secretName(id)
+	})
+)
 
 // secretName returns a secret's name, without the ARN before it and the six
 // random characters that end an ARN.

@@ -35,7 +35,7 @@ func ssmPathDump(*Config) detect.Detector {
 		if !p.Require("parameters were read or denied", attempted(e)) {
 			return
 		}
-		asked := e.Request.At("recursive").IsTrue() && e.Request.At("withDecryption").IsTrue()
+		asked := e.Request.At("recursive").IsTrue() && decrypted(e)
 		if !p.Require("everything below the path was to be decrypted", asked || e.Denied()) {
 			return
 		}

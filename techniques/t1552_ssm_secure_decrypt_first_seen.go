@@ -26,7 +26,7 @@ const decrypting = "decrypts"
 // principal. Reading a SecureString decrypted leaves such a call of Parameter
 // Store's, in the reader's name; reading a String leaves none.
 var parametersDecrypted = baseline.Distinct("ssm parameter decrypted by kms", func(e *event.Event) string {
-	if e.Identity.InvokedBy != "AWS Internal" || !e.Succeeded() {
+	if e.Identity.InvokedBy != "AWS Internal" || !e.Succeeded() || !strings.Contains(string(e.Request), "PARAMETER_ARN") {
 		return ""
 	}
 	return parameterName(e.Request.At("encryptionContext", "PARAMETER_ARN").Text())
@@ -34,7 +34,9 @@ var parametersDecrypted = baseline.Distinct("ssm parameter decrypted by kms", fu
 
 // decrypted reports whether an event asks for the decrypted values of
 // parameters.
-func decrypted(e *event.Event) bool { return e.Request.At("withDecryption").IsTrue() }
+func decrypted(e *event.Event) bool { return event.Raw(withDecryption.Of(e)).IsTrue() }
+
+var withDecryption = event.Derive(func(e *event.Event) string { return string(e.Request.At("withDecryption")) })
 
 // kept is evidence of how a parameter, or what is below a path, is kept that was
 // read with decryption. If the event of KMS arrives after that of the read, it

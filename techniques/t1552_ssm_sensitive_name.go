@@ -30,21 +30,36 @@ const publicParameters = "/aws/service/"
 // parameters appends the parameters, or the path of parameters, that an event
 // of SSM names.
 func parameters(list []string, e *event.Event) []string {
-	if e.Operation == "GetParametersByPath" {
-		return added(list, parameterPath(e))
+	for r := range event.Raw(parameterList.Of(e)).Items() {
+		list = added(list, parameterName(r.Text()))
 	}
-	if names := e.Request.At("names"); names.Exists() {
-		for r := range names.Items() {
-			list = added(list, parameterName(r.Text()))
-		}
-		return list
-	}
-	name := e.Request.At("name").Text()
-	if name == "" {
-		name = deniedResource(e)
-	}
-	return added(list, parameterName(name))
+	return added(list, parameterNamed.Of(e))
 }
+
+var (
+	// parameterList is the list of parameters that an event names, as it was
+	// logged; parameterNamed is the parameter, or the path, of an event without
+	// one.
+	parameterList = event.Derive(func(e *event.Event) string {
+		if e.Operation == "GetParametersByPath" {
+			return ""
+		}
+		return string(e.Request.At("names"))
+	})
+	parameterNamed = event.Derive(func(e *event.Event) string {
+		if e.Operation == "GetParametersByPath" {
+			return parameterPath(e)
+		}
+		if event.Raw(parameterList.Of(e)).Exists() {
+			return ""
+		}
+		name := e.Request.At("name").Text()
+		if name == "" {
+			name = deniedResource(e)
+		}
+		return parameterName(name)
+	})
+)
 
 // parameterName returns a parameter's name without the ARN before it, the
 // version or label after it, and the slash that names at the top may have; ""

@@ -52,7 +52,7 @@ func userdataBulk(c *Config) detect.Detector {
 			"Rotate every secret in the user data of the instances listed.",
 		},
 	}, func(p *detect.Pass) {
-		if !p.Require("user data was read or denied", userdataInstance(p.Event) != "" && attempted(p.Event)) {
+		if !p.Require("user data was read or denied", attempted(p.Event) && userdataInstance(p.Event) != "") {
 			return
 		}
 		reads := userdataReads.In(p)

@@ -41,9 +41,11 @@ var (
 // mistaken reports whether a principal's own call failed because it may not
 // make it or makes it wrongly: not because AWS was busy, the session over or
 // the thing gone, which is what jobs fail of.
-func mistaken(e *event.Event) bool {
-	if e.ErrorCode == "" || !direct(e) {
-		return false
+func mistaken(e *event.Event) bool { return e.ErrorCode != "" && mistakes.Of(e) != "" }
+
+var mistakes = event.Derive(func(e *event.Event) string {
+	if !direct(e) {
+		return ""
 	}
 	for _, excuse := range [...]string{
 		"Throttl", "RequestLimitExceeded", "TooManyRequests", "SlowDown", "RateExceeded", "ThroughputExceeded",
@@ -51,11 +53,11 @@ func mistaken(e *event.Event) bool {
 		"NotFound", "NoSuch", "NotExist", "AlreadyExists", "AlreadyOwned", "ConditionalCheckFailed", "NotModified",
 	} {
 		if strings.Contains(e.ErrorCode, excuse) {
-			return false
+			return ""
 		}
 	}
-	return true
-}
+	return e.ErrorCode
+})
 
 func errorSpike(c *Config) detect.Detector {
 	return detect.New(detect.Info{

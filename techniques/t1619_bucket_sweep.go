@@ -39,6 +39,9 @@ func listsObjects(e *event.Event) bool {
 	return e.Is("s3", "ListObjects", "ListObjectVersions") && direct(e)
 }
 
+// prefixOf is the prefix that a listing asks for.
+var prefixOf = event.Derive(func(e *event.Event) string { return e.Request.At("prefix").Text() })
+
 func bucketListed(e *event.Event) string {
 	if !listsObjects(e) {
 		return ""

@@ -23,7 +23,7 @@ func prefixWalk(c *Config) detect.Detector {
 		if !listsObjects(e) || !attempted(e) || c.publicBucket(e.Bucket()) {
 			return ""
 		}
-		return e.Request.At("prefix").Text()
+		return prefixOf.Of(e)
 	}
 	listings := []string{"s3:ListObjects", "s3:ListObjectVersions"}
 	prefixes := baseline.Distinct("prefix listed", listed, 2*prefixWalkThreshold, prefixWalkWindow).On(listings...)

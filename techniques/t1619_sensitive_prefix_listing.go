@@ -59,7 +59,7 @@ func (c *Config) sensitiveListing(e *event.Event) string {
 	if !listsObjects(e) {
 		return ""
 	}
-	bucket, prefix := e.Bucket(), e.Request.At("prefix").Text()
+	bucket, prefix := e.Bucket(), prefixOf.Of(e)
 	if prefix == "" {
 		if c.sensitiveBucket(bucket) && e.Request.At("delimiter").Text() == "" {
 			return bucket
@@ -110,7 +110,7 @@ func sensitivePrefixListing(c *Config) detect.Detector {
 			!p.Require("the principal did not use to list it", n.New) {
 			return
 		}
-		prefix := e.Request.At("prefix").Text()
+		prefix := prefixOf.Of(e)
 		severity := detect.Medium
 		if prefix != "" && c.sensitiveBucket(e.Bucket()) {
 			severity = raised(severity, 1)

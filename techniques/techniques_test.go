@@ -62,11 +62,7 @@ func TestLaws(t *testing.T) {
 	config := make(map[string]any)
 	rules := infos(t)
 	for _, rule := range slices.Sorted(maps.Keys(rules)) {
-		text, err := os.ReadFile(filepath.Join("testdata", rule+".txt"))
-		require.NoError(t, err)
-		s, err := detecttest.Parse(rule, string(text))
-		require.NoError(t, err)
-		c := s.Cases[slices.IndexFunc(s.Cases, func(c *detecttest.Case) bool { return strings.HasPrefix(c.Name, "fires") })]
+		c := firstFiring(t, rule)
 		events = append(events, c.Events()...)
 		if c.Config != nil {
 			var own map[string]any
@@ -262,6 +258,93 @@ case a quiet month
 			assert.Equal(t, int64(len(events)+12*21), engine.Stats().Evaluated)
 		})
 	}
+}
+
+// What is reported again while its finding stands is only counted, and costs no
+// memory, however long a burst lasts: a rule makes title and evidence when it is
+// asked for them.
+func TestCountedReportsDoNotAllocate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("plays a case of each rule")
+	}
+	const seldom = "such calls are seldom"
+	costly := map[string]string{
+		"aws-quarantined-key":          seldom,
+		"bucket-opened":                seldom,
+		"console-login-many-countries": seldom,
+		"console-login-new-country":    seldom,
+		"imdsv1-allowed":               seldom, // those that set options
+		"login-spray":                  seldom,
+		"old-key-in-use":               "it reports once a day",
+		"password-recovery":            seldom,
+		"plaintext-secret-written":     seldom,
+		"principal-brute":              "a policy is JSON within JSON",
+
+		"denied-then-allowed":           "it lists what was refused",
+		"one-key-many-networks":         "it lists where the key was used",
+		"rare-network-share":            "it lists the actions",
+		"bucket-name-bruteforce":        "its feature joins bucket and key",
+		"getsignintoken-unusual-client": "its feature joins operation and address",
+		"sensitive-key-read":            "its feature joins bucket and kind",
+		"sensitive-prefix-listing":      "its feature joins bucket and word",
+	}
+	for rule := range infos(t) {
+		t.Run(rule, func(t *testing.T) {
+			c := firstFiring(t, rule)
+			detectors, err := fromConfig(c.Config)
+			require.NoError(t, err)
+			set, err := detect.NewSet(slices.DeleteFunc(detectors, func(d detect.Detector) bool { return d.Info().Name != rule }), nil)
+			require.NoError(t, err)
+			told, err := detect.NewEngine(set, nil, &detect.EngineOptions{Shards: 1, Updates: true})
+			require.NoError(t, err)
+			counted, err := detect.NewEngine(set, nil, &detect.EngineOptions{Shards: 1, Dedup: 1})
+			require.NoError(t, err)
+			process := func(engine *detect.Engine, batch ...*event.Event) int {
+				findings, err := engine.Process(context.Background(), batch)
+				require.NoError(t, err)
+				return len(findings)
+			}
+			copies := 0
+			another := func(e *event.Event) *event.Event {
+				copies++
+				e = e.Clone()
+				e.ID = fmt.Sprintf("%08d-0000-4000-8000-000000000000", copies)
+				return e
+			}
+			events := c.Events()
+			again := slices.IndexFunc(events, func(e *event.Event) bool {
+				process(counted, e)
+				return process(told, e) > 0 && process(told, another(e)) > 0
+			})
+			require.NotEqual(t, -1, again, "no event of the case is reported when it comes again")
+
+			more := []*event.Event{another(events[again])}
+			process(counted, more...) // what grows has grown
+			for range 21 {
+				more = append(more, another(events[again]))
+			}
+			perBatch := testing.AllocsPerRun(20, func() { process(counted) })
+			allocs := testing.AllocsPerRun(20, func() {
+				more = more[1:]
+				require.Zero(t, process(counted, more[0]))
+			})
+			if why := costly[rule]; why != "" {
+				assert.Greater(t, allocs, perBatch, "no longer so: %s", why)
+			} else {
+				assert.Equal(t, perBatch, allocs)
+			}
+		})
+	}
+}
+
+// firstFiring returns the first case of a rule's scenarios in which it fires.
+func firstFiring(t *testing.T, rule string) *detecttest.Case {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", rule+".txt"))
+	require.NoError(t, err)
+	s, err := detecttest.Parse(rule, string(text))
+	require.NoError(t, err)
+	return s.Cases[slices.IndexFunc(s.Cases, func(c *detecttest.Case) bool { return strings.HasPrefix(c.Name, "fires") })]
 }
 
 const corpus = "../../shared/corpus"
