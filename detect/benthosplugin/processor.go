@@ -95,7 +95,7 @@ type batchRun struct {
 // evaluate takes a step with the events at hand, and returns their findings as
 // messages.
 func (b *batchRun) evaluate(ctx context.Context) error {
-	units := units(b.set, b.events)
+	units := units(b.set, b.events, func(n int, err error) { b.problem(b.messages[n], err) })
 	changes := make([]*change, len(units))
 	for i, u := range units {
 		u.apply = func(v *envelope) error { return u.step(b.set, v, b.outbox) }

@@ -83,7 +83,7 @@ func TestRightEvent(t *testing.T) {
 		causes := make(map[string]string)
 		envelopes := make(map[string]*envelope)
 		for rest := events; len(rest) > 0; rest = rest[min(size, len(rest)):] {
-			for _, u := range units(set, rest[:min(size, len(rest))]) {
+			for _, u := range units(set, rest[:min(size, len(rest))], nil) {
 				v := envelopes[u.key]
 				if v == nil {
 					v = &envelope{}
@@ -334,7 +334,7 @@ func TestPanics(t *testing.T) {
 	}, nil)
 	require.NoError(t, err)
 	p.set = set
-	u := units(set, read(t, quarantined("a1", "alice", january(1, 0))))
+	u := units(set, read(t, quarantined("a1", "alice", january(1, 0))), nil)
 	for _, u := range u {
 		require.NoError(t, u.step(set, &envelope{}, 1))
 		if u.scope == detect.ByPrincipal {
@@ -344,6 +344,24 @@ func TestPanics(t *testing.T) {
 	found, failed := process(t, p, quarantined("a1", "alice", january(1, 0)))
 	assert.Empty(t, failed)
 	assert.Len(t, found, 1)
+}
+
+// TestPanickingScope pins that an event whose key a scope cannot tell comes out
+// with that as its error, and goes to the other scopes.
+func TestPanickingScope(t *testing.T) {
+	p, err := newTestProcessor(t, &baseline.Memory{}, "")
+	require.NoError(t, err)
+	oops := &detect.Scope{Name: "oops", Key: func(*event.Event) string { panic("bad") }}
+	report := func(p *detect.Pass) { p.Report("", "x") }
+	p.set, err = detect.NewSet([]detect.Detector{
+		detect.New(detect.Info{Name: "bad", Doc: "Reports.", Technique: "T1078", Severity: detect.Low, Scope: oops}, report),
+		detect.New(detect.Info{Name: "good", Doc: "Reports.", Technique: "T1078", Severity: detect.Low, Scope: detect.ByAccount}, report),
+	}, nil)
+	require.NoError(t, err)
+	found, failed := process(t, p, quarantined("a1", "alice", january(1, 0)))
+	assert.Len(t, found, 1)
+	require.Len(t, failed, 1)
+	assert.ErrorContains(t, failed[0].GetError(), `scope "oops" panicked`)
 }
 
 func TestSuppressed(t *testing.T) {

@@ -18,13 +18,17 @@ type unit struct {
 	panicked error  // the first detector that panicked
 }
 
-// units sorts events by the keys they have.
-func units(set *detect.Set, events []*event.Event) []*unit {
+// units sorts events by the keys they have. keyless is told of those whose key a
+// scope cannot tell.
+func units(set *detect.Set, events []*event.Event, keyless func(number int, err error)) []*unit {
 	var all []*unit
 	byKey := make(map[string]*unit)
 	for _, scope := range set.Scopes() {
 		for n, e := range events {
-			key := scope.Key(e)
+			key, err := scope.Of(e)
+			if err != nil {
+				keyless(n, err)
+			}
 			if key == "" {
 				continue
 			}

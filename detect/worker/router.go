@@ -66,7 +66,8 @@ type RouterStats struct {
 	Passed int64 `json:"passed"`
 	// Messages is the number of messages sent: one for each key of an event.
 	Messages int64 `json:"messages"`
-	// Rejected records were not readable.
+	// Rejected records were not readable, or a scope could not tell their key:
+	// [detect.PanicError].
 	Rejected int64 `json:"rejected"`
 }
 
@@ -140,8 +141,14 @@ func (r *Router) Route(ctx context.Context, name string, input []byte) error {
 func (r *Router) add(e *event.Event) {
 	r.stats.Events++
 	var data []byte
+	rejected := false
 	for _, scope := range r.set.Scopes() {
-		key := scope.Key(e)
+		key, err := scope.Of(e)
+		if err != nil {
+			rejected = true
+			r.letters = append(r.letters, newLetter(scope.Name+":"+e.ID, fmt.Errorf("worker: %w", err), []byte(e.Text)))
+			continue
+		}
 		if key == "" {
 			continue
 		}
@@ -154,7 +161,10 @@ func (r *Router) add(e *event.Event) {
 		})
 		r.size += len(data)
 	}
-	if data == nil {
+	switch {
+	case rejected:
+		r.stats.Rejected++
+	case data == nil:
 		r.stats.Passed++
 	}
 }

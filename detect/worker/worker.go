@@ -263,7 +263,11 @@ func (w *Worker) decode(messages []Message) *batch {
 			}
 			key := ""
 			if scope != nil {
-				key = scope.Key(e)
+				if key, err = scope.Of(e); err != nil {
+					stats.Rejected++
+					b.letters = append(b.letters, letterOf(m, err))
+					continue
+				}
 			}
 			if key == "" {
 				stats.Passed++

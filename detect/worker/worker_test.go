@@ -99,6 +99,37 @@ func TestPanic(t *testing.T) {
 	assert.Contains(t, m.Letters()[0].Error, `rule "broken" panicked`)
 }
 
+// An event whose key a scope cannot tell is told of, by the router and by a worker
+// with another set, and goes to the other scopes.
+func TestPanickingScope(t *testing.T) {
+	oops := &detect.Scope{Name: "oops", Key: func(*event.Event) string { return "key" }}
+	broken := info("broken")
+	broken.Scope = oops
+	set, err := detect.NewSet([]detect.Detector{
+		detect.New(broken, func(p *detect.Pass) { p.Report("", "found") }),
+		detect.New(info("sound"), func(p *detect.Pass) { p.Report("", "found") }),
+	}, nil)
+	require.NoError(t, err)
+	m := workertest.NewMemory(1)
+	put(t, set, m, eventtest.Record{Call: "iam:ListUsers"})
+	oops.Key = func(*event.Event) string { panic("index out of range") }
+	s := drain(t, set, m, &baseline.Memory{}, nil)
+	assert.Equal(t, int64(1), s.Rejected)
+	assert.Equal(t, int64(1), s.Applied)
+	assert.Len(t, m.Alerts(), 1)
+	require.Len(t, m.Letters(), 1)
+	assert.Contains(t, m.Letters()[0].Error, `scope "oops" panicked`)
+
+	r, err := worker.NewRouter(set, m, 1, nil)
+	require.NoError(t, err)
+	record := eventtest.Record{Call: "iam:ListUsers", ID: "another"}.JSON()
+	require.NoError(t, r.Route(t.Context(), "a", []byte(record)))
+	assert.Equal(t, worker.RouterStats{Events: 1, Messages: 1, Rejected: 1}, r.Stats())
+	require.Len(t, m.Letters(), 2)
+	assert.Contains(t, m.Letters()[1].Error, `scope "oops" panicked`)
+	assert.JSONEq(t, record, string(m.Letters()[1].Data))
+}
+
 // However much a batch finds, a record does not outgrow its bound: it is saved
 // in several steps.
 func TestOutboxIsBounded(t *testing.T) {
