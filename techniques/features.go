@@ -69,18 +69,18 @@ func origin(e *event.Event) string {
 
 // presigned reports whether a request was authorised by its URL: whoever has
 // that may be someone else than the principal.
-func presigned(e *event.Event) bool { return authentication.Of(e) == byURL }
+func presigned(e *event.Event) bool { return authentication.Of(e) == queryString }
 
-// authentication is byURL for an S3 request that was authorised by its URL, and
-// "" for all others.
+// authentication is queryString for an S3 request that was authorised by its
+// URL, and "" for all others.
 var authentication = event.Derive(func(e *event.Event) string {
-	if e.Is("s3") && strings.Contains(string(e.Additional), byURL) && e.Additional.At("AuthenticationMethod").Text() == byURL {
-		return byURL
+	if e.Is("s3") && strings.Contains(string(e.Additional), queryString) && e.Additional.At("AuthenticationMethod").Text() == queryString {
+		return queryString
 	}
 	return ""
 })
 
-const byURL = "QueryString"
+const queryString = "QueryString" // as records name it
 
 // tools remembers the families of software a principal uses.
 var tools = baseline.FirstSeen("tool", func(e *event.Event) string {

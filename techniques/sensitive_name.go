@@ -50,6 +50,7 @@ var sensitiveWords = []sensitiveWord{
 	{"pass", false, atEnd},
 }
 
+// wordsBy are those of them that a word may be, by its last byte.
 var wordsBy = byLast(sensitiveWords, func(s sensitiveWord, last string) bool { return endAlike(s.word, last) || endAlike("s", last) })
 
 // descriptions are last words of what is about a secret, not a secret itself:

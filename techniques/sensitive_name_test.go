@@ -123,3 +123,17 @@ func FuzzSensitiveName(f *testing.F) {
 		}
 	})
 }
+
+// The quick look at last letters leaves nothing out, such as the letters beyond
+// ASCII that fold to k and s.
+func TestSameWord(t *testing.T) {
+	words := []string{"", "k", "K", "\u212a", "s", "S", "ſ", "7", "é", "É", "keyſ", "KEYS", "pas\u017f", "pass", "-"}
+	for _, s := range sensitiveWords {
+		words = append(words, s.word, strings.ToUpper(s.word))
+	}
+	for _, a := range words {
+		for _, b := range words {
+			assert.Equal(t, strings.EqualFold(a, b), sameWord(a, b), "%q and %q", a, b)
+		}
+	}
+}

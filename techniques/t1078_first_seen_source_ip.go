@@ -51,7 +51,8 @@ func firstSeenSourceIP(c *Config) detect.Detector {
 			severity = detect.Low
 		}
 		around, outside := circumstances{tool: newTool(p)}, c.unknownSource(e)
-		if severity = around.raise(severity); outside {
+		severity = around.raise(severity)
+		if outside {
 			severity = raised(severity, 1)
 		}
 		p.ReportWith(person(e, surprise(n, severity)), origin(e), func() (string, []detect.Evidence) {

@@ -58,6 +58,7 @@ type sensitiveEnding struct {
 	kind   fileKind
 }
 
+// endingsBy are those that a key may have, by its last byte.
 var endingsBy = byLast(sensitiveEndings, func(s sensitiveEnding, last string) bool { return endAlike(s.ending, last) })
 
 // packed are the extensions of compressed or encrypted files, whose name before

@@ -43,6 +43,7 @@ var (
 // the thing gone, which is what jobs fail of.
 func mistaken(e *event.Event) bool { return e.ErrorCode != "" && mistakes.Of(e) != "" }
 
+// mistakes are the error codes of such calls.
 var mistakes = event.Derive(func(e *event.Event) string {
 	if !direct(e) {
 		return ""
