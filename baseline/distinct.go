@@ -273,7 +273,7 @@ func (c *distinctCell) forget(before time.Time) {
 }
 
 func (c *distinctCell) answer(v *View) Window {
-	n := v.noted(c.note)
+	n := v.answering()
 	if n.answered != v.serial {
 		n.window, n.answered = c.best(v), v.serial
 	}

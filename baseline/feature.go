@@ -188,10 +188,16 @@ type View struct {
 	slot    int    // of the feature that is answering
 }
 
-// noted returns the note of the feature that is answering.
-func (v *View) noted(make noter) *note {
-	n := &v.scratch.notes[v.slot]
+// answering returns the note of the feature that is answering, which has the
+// answer, and what was taken from the event if its cell has folded that.
+func (v *View) answering() *note {
 	v.scratch.hold(v.slot)
+	return &v.scratch.notes[v.slot]
+}
+
+// noted is answering with what there is to take from the event.
+func (v *View) noted(make noter) *note {
+	n := v.answering()
 	if n.serial != v.serial {
 		n.serial = v.serial
 		make(v.Event, n, v.scratch)
