@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/event"
@@ -152,4 +153,29 @@ func TestDistinctEach(t *testing.T) {
 	w := f.In(h.add(on(1, "10:00:00"), "a,b,,c,a"))
 	assert.Equal(t, []string{"a", "b", "c"}, w.Values())
 	assert.Len(t, w.EventIDs(), 1, "one event, named once")
+}
+
+// Whatever comes, goes and is saved meanwhile, every value keeps its own label.
+func TestValuesOfAllLengths(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	f := baseline.Distinct("agent", agent, 8, time.Hour)
+	h := newHistory(t, f)
+	var latest []string // as labels, oldest first
+	for i := range 2000 {
+		value := strings.Repeat(fmt.Sprint(i, "é"), 1+random.IntN(20))
+		shown := value
+		if len(value) > 32 {
+			shown = strings.ToValidUTF8(value[len(value)-29:], "")
+			shown = "…" + shown
+		}
+		if latest = append(latest, shown); len(latest) > 8 {
+			latest = latest[1:]
+		}
+		w := f.In(h.add(on(1, "10:00:00").Add(time.Duration(i)*time.Millisecond), value))
+		require.Equal(t, latest, w.Values())
+		require.True(t, w.Contains(value))
+		if random.IntN(5) == 0 {
+			h.reload()
+		}
+	}
 }

@@ -299,7 +299,7 @@ func (c *rateCell) UnmarshalBinary(data []byte) error {
 	}
 	fresh.recent = slices.Clone(recent[:open])
 	n := r.Count(rateDays, 4)
-	fresh.earlier = make([]byte, 0, r.Len())
+	fresh.earlier = make([]byte, 0, min(r.Len(), rateDays*maxRateDayBytes))
 	for i := range n {
 		d := readRateDay(r)
 		if i > 0 && d.day <= fresh.today.day || d.periods == 0 {
