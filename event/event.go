@@ -250,7 +250,8 @@ const bucketName = `{"bucketName":"`
 // has no escapes.
 func namesBucketFirst(object string) bool {
 	rest, ok := strings.CutPrefix(object, bucketName)
-	return ok && strings.IndexByte(rest, '\\') < 0 && !strings.Contains(rest, `"bucketName"`)
+	// Another one would end like this, which begins with a rare letter.
+	return ok && strings.IndexByte(rest, '\\') < 0 && !strings.Contains(rest, `Name"`)
 }
 
 // ObjectKey returns the object key that an S3 request names, or "".
