@@ -374,8 +374,8 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 		s.step.err = nil
 	}
 	s.step.close()
-	for i, f := range s.findings { // those that no later one replaced
-		s.findings[i] = f.clone()
+	for i := range s.findings { // those that no later one replaced
+		s.findings[i].detach()
 	}
 	if err := s.evict(ctx); err != nil {
 		errs = append(errs, err)

@@ -44,7 +44,10 @@ func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.
 		looks[i] = true
 	}
 	var x Explanation
-	st := step{set: s, emit: func(f Finding) { x.Findings = append(x.Findings, f.clone()) }}
+	st := step{set: s, emit: func(f Finding) {
+		f.detach()
+		x.Findings = append(x.Findings, f)
+	}}
 	st.open(g, key, profile, e)
 	var all []Explanation
 	for i := range g.rules {

@@ -105,3 +105,19 @@ func TestFindingsOutliveEvents(t *testing.T) {
 		})
 	}
 }
+
+// A rule may use a list for one report after the other.
+func TestEvidenceIsCopied(t *testing.T) {
+	twice := detect.New(info("twice"), func(p *detect.Pass) {
+		list := []detect.Evidence{{Name: "n", Observed: "first", EventIDs: []string{"a"}}}
+		p.Report("first", "first", list...)
+		list[0].Observed, list[0].EventIDs[0] = "second", "b"
+		p.Report("second", "second", list...)
+	})
+	findings := process(t, newEngine(t, newSet(t, twice), nil, nil), newEvent(1, on(1, "10:00:00"), "alice", "a"))
+	require.Len(t, findings, 2)
+	for _, f := range findings {
+		assert.Equal(t, f.Title, f.Evidence[0].Observed)
+		assert.Equal(t, map[string]string{"first": "a", "second": "b"}[f.Title], f.Evidence[0].EventIDs[0])
+	}
+}

@@ -101,7 +101,7 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 		Time:          time.UnixMilli(ep.named).UTC(),
 		First:         time.UnixMilli(ep.anchor).UTC(),
 		Last:          time.UnixMilli(ep.last).UTC(),
-		Evidence:      evidence,
+		Evidence:      cloneEvidence(evidence),
 		Learned:       learned,
 		Unusual:       p.unusual(),
 		Checks:        p.rule.passed(p.checks),
