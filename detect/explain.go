@@ -44,10 +44,7 @@ func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.
 		looks[i] = true
 	}
 	var x Explanation
-	st := step{set: s, emit: func(f Finding) {
-		f.detach()
-		x.Findings = append(x.Findings, f)
-	}}
+	st := step{set: s, emit: func(f Finding) { x.Findings = append(x.Findings, f) }}
 	st.open(g, key, profile, e)
 	var all []Explanation
 	for i := range g.rules {
@@ -62,6 +59,9 @@ func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.
 			x.Checks = append(x.Checks, st.pass.checks...)
 		} else {
 			x.Checks = []Check{{Condition: "the event is one of " + strings.Join(r.info.Events, ", ")}}
+		}
+		for i := range x.Findings {
+			x.Findings[i].detach()
 		}
 		all = append(all, x)
 	}

@@ -83,6 +83,11 @@ func TestFindingsOutliveEvents(t *testing.T) {
 			require.NoError(t, err)
 			return findings
 		},
+		"Explain": func(events []*event.Event) []detect.Finding {
+			all, err := set.Explain(nil, nil, events[0])
+			require.NoError(t, err)
+			return all[0].Findings
+		},
 	}
 	for name, find := range process {
 		t.Run(name, func(t *testing.T) {
@@ -91,7 +96,7 @@ func TestFindingsOutliveEvents(t *testing.T) {
 				memory.Add(record(n, "agent-before"))
 			}
 			findings := find(memory.Events())
-			require.GreaterOrEqual(t, len(findings), 2)
+			require.NotEmpty(t, findings)
 			before, err := json.Marshal(findings)
 			require.NoError(t, err)
 			require.Contains(t, string(before), "agent-before")
