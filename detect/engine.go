@@ -408,6 +408,9 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 		s.step.err = nil
 	}
 	s.step.close()
+	for i := range s.findings { // those that no later one replaced
+		s.findings[i].detach()
+	}
 	if err := s.evict(ctx); err != nil {
 		errs = append(errs, err)
 	}

@@ -63,6 +63,9 @@ func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.
 		} else {
 			x.Checks = []Check{{Condition: "the event is one of " + strings.Join(r.info.Events, ", ")}}
 		}
+		for i := range x.Findings {
+			x.Findings[i].detach()
+		}
 		all = append(all, x)
 	}
 	return all, st.err

@@ -127,27 +127,19 @@ func findingID(rule, key, subject string, millis int64) string {
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
-// clone returns a finding that holds on to none of the event's memory. All its
-// text is in one piece.
-func (f Finding) clone() Finding {
-	ids := len(f.EventIDs)
-	for i := range f.Evidence {
-		ids += len(f.Evidence[i].EventIDs)
+// cloneEvidence returns lists of their own: a rule may go on to use the given
+// ones.
+func cloneEvidence(list []Evidence) []Evidence {
+	own := append(make([]Evidence, 0, len(list)), list...)
+	for i := range own {
+		own[i].EventIDs = append([]string(nil), own[i].EventIDs...)
 	}
-	room := make([]string, 0, ids)
-	own := func(list []string) []string {
-		if len(list) == 0 {
-			return nil
-		}
-		start := len(room)
-		room = append(room, list...)
-		return room[start:len(room):len(room)]
-	}
-	f.EventIDs = own(f.EventIDs)
-	f.Evidence = append(make([]Evidence, 0, len(f.Evidence)), f.Evidence...)
-	for i := range f.Evidence {
-		f.Evidence[i].EventIDs = own(f.Evidence[i].EventIDs)
-	}
+	return own
+}
+
+// detach makes the finding hold on to none of the event's memory. All its text
+// is then in one piece.
+func (f *Finding) detach() {
 	size := 0
 	f.texts(func(s *string) { size += len(*s) })
 	var text strings.Builder
@@ -155,7 +147,6 @@ func (f Finding) clone() Finding {
 	f.texts(func(s *string) { text.WriteString(*s) })
 	rest := text.String()
 	f.texts(func(s *string) { *s, rest = rest[:len(*s)], rest[len(*s):] })
-	return f
 }
 
 // texts visits what a finding may have of the event's text.

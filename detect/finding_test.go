@@ -3,11 +3,14 @@ package detect_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
+	"github.com/cloudtell/cloudtell/event/eventtest"
 )
 
 func TestSeverityText(t *testing.T) {
@@ -60,4 +63,66 @@ func TestFindingJSON(t *testing.T) {
 	var back detect.Finding
 	require.NoError(t, json.Unmarshal(text, &back))
 	assert.Equal(t, f, back)
+}
+
+// What is told of events is no part of their memory, which is used again.
+func TestFindingsOutliveEvents(t *testing.T) {
+	told := detect.New(info("told"), func(p *detect.Pass) {
+		p.Report(p.Event.SourceAddress, p.Event.UserAgent, detect.Evidence{Name: p.Event.Name, Observed: p.Event.Region, Expected: p.Event.ID, EventIDs: []string{p.Event.ID}})
+	})
+	set := newSet(t, told)
+	record := func(n int, agent string) *event.Event {
+		return eventtest.Record{Call: "iam:ListUsers", At: on(1, "10:00:00").Add(time.Duration(n) * time.Second), Agent: agent}.Event(t)
+	}
+	process := map[string]func([]*event.Event) []detect.Finding{
+		"Process": func(events []*event.Event) []detect.Finding {
+			return process(t, newEngine(t, set, nil, &detect.EngineOptions{Updates: true}), events...)
+		},
+		"Apply": func(events []*event.Event) (findings []detect.Finding) {
+			_, err := set.Apply(nil, nil, events, func(f detect.Finding) { findings = append(findings, f) })
+			require.NoError(t, err)
+			return findings
+		},
+		"Explain": func(events []*event.Event) []detect.Finding {
+			all, err := set.Explain(nil, nil, events[0])
+			require.NoError(t, err)
+			return all[0].Findings
+		},
+	}
+	for name, find := range process {
+		t.Run(name, func(t *testing.T) {
+			var memory event.Batch
+			for n := range 5 {
+				memory.Add(record(n, "agent-before"))
+			}
+			findings := find(memory.Events())
+			require.NotEmpty(t, findings)
+			before, err := json.Marshal(findings)
+			require.NoError(t, err)
+			require.Contains(t, string(before), "agent-before")
+			memory.Reset()
+			for n := range 5 {
+				memory.Add(record(1000+n, "after-before"))
+			}
+			after, err := json.Marshal(findings)
+			require.NoError(t, err)
+			require.JSONEq(t, string(before), string(after))
+		})
+	}
+}
+
+// A rule may use a list for one report after the other.
+func TestEvidenceIsCopied(t *testing.T) {
+	twice := detect.New(info("twice"), func(p *detect.Pass) {
+		list := []detect.Evidence{{Name: "n", Observed: "first", EventIDs: []string{"a"}}}
+		p.Report("first", "first", list...)
+		list[0].Observed, list[0].EventIDs[0] = "second", "b"
+		p.Report("second", "second", list...)
+	})
+	findings := process(t, newEngine(t, newSet(t, twice), nil, nil), newEvent(1, on(1, "10:00:00"), "alice", "a"))
+	require.Len(t, findings, 2)
+	for _, f := range findings {
+		assert.Equal(t, f.Title, f.Evidence[0].Observed)
+		assert.Equal(t, map[string]string{"first": "a", "second": "b"}[f.Title], f.Evidence[0].EventIDs[0])
+	}
 }

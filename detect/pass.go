@@ -19,7 +19,7 @@ type Pass struct {
 	profile  *baseline.Profile
 	group    *group
 	rule     *rule
-	emit     func(Finding)
+	emit     func(Finding) // of a finding that holds on to the event's memory
 	suppress []Suppression
 	checks   []Check // that the rule has made so far
 	firsts   bool    // of a finding's revisions, only those that raise it are emitted
@@ -102,7 +102,7 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 		Time:          time.UnixMilli(ep.named).UTC(),
 		First:         time.UnixMilli(ep.anchor).UTC(),
 		Last:          time.UnixMilli(ep.last).UTC(),
-		Evidence:      evidence,
+		Evidence:      cloneEvidence(evidence),
 		Learned:       learned,
 		Unusual:       p.unusual(),
 		Checks:        p.rule.passed(p.checks),
@@ -125,7 +125,6 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 	if p.about.Key != "" {
 		f.Principal, f.PrincipalName, f.Session, f.AccessKeyID = p.about.Key, p.about.Name, p.about.Session, ""
 	}
-	f = f.clone()
 	for i := range p.suppress {
 		if s := &p.suppress[i]; s.matches(&f, e.Time) {
 			f.Suppressed = s.Reason

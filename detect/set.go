@@ -280,7 +280,10 @@ func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit fun
 			return nil, fmt.Errorf("%w: %q in a step of %q", ErrKey, k, key)
 		}
 	}
-	st := step{set: s, emit: emit, scratch: scratches.Get().(*baseline.Scratch)}
+	st := step{set: s, scratch: scratches.Get().(*baseline.Scratch), emit: func(f Finding) {
+		f.detach()
+		emit(f)
+	}}
 	defer func() {
 		st.scratch.Clear()
 		scratches.Put(st.scratch)

@@ -24,8 +24,8 @@ type report struct {
 	printer printer
 	joiner  *incident.Joiner
 
-	quiet map[string]time.Duration  // by rule: how long a finding may grow
-	open  map[string]detect.Finding // by id: those that still may
+	quiet map[string]time.Duration   // by rule: how long a finding may grow
+	open  map[string]*detect.Finding // by id: those that still may
 
 	events      int64
 	first, last time.Time
@@ -67,7 +67,7 @@ func newReport(o *options, infos []detect.Info, joiner *incident.Joiner, w io.Wr
 		options:     o,
 		joiner:      joiner,
 		quiet:       make(map[string]time.Duration),
-		open:        make(map[string]detect.Finding),
+		open:        make(map[string]*detect.Finding),
 		principals:  make(map[string]struct{}),
 		reported:    make(map[string]struct{}),
 		byRule:      make(map[string]int64),
@@ -103,7 +103,7 @@ func (r *report) saw(events []*event.Event) {
 // cannot grow any more: later events would be new findings.
 func (r *report) add(findings []detect.Finding) error {
 	for _, f := range findings {
-		r.open[f.ID] = f
+		r.open[f.ID] = &f
 		r.joiner.Add(f)
 	}
 	return r.settle(func(f *detect.Finding) bool { return r.last.Sub(f.First) >= r.quiet[f.Rule] })
@@ -121,8 +121,8 @@ func (r *report) close() error {
 func (r *report) settle(done func(*detect.Finding) bool) error {
 	var settled []detect.Finding
 	for _, f := range r.open {
-		if done(&f) {
-			settled = append(settled, f)
+		if done(f) {
+			settled = append(settled, *f)
 		}
 	}
 	slices.SortFunc(settled, byTime)

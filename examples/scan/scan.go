@@ -202,8 +202,9 @@ func (s *scanner) fold(ctx context.Context, paths []string, process func([]*even
 	if len(paths) == 0 {
 		return nil
 	}
-	// The garbage collector lets memory grow to about twice what is in use.
-	sorter := newSorter(s.options.memory / 2)
+	// The garbage collector lets memory grow to about twice what is in use, and
+	// the rest of the scan uses some.
+	sorter := newSorter(s.options.memory * 3 / 8)
 	defer func() { err = errors.Join(err, sorter.close()) }()
 	p := &s.intake.progress
 	events := make([]*event.Event, 0, batchSize)
