@@ -29,7 +29,7 @@ type EngineOptions struct {
 	Cache int
 	// Dedup is the number of recent event ids remembered to know duplicates
 	// of busy keys by, beyond the up to 512 in each record. It costs 18 to 36 bytes
-	// each. The default is 262,144.
+	// each. The default is 65,536.
 	Dedup int
 	// Updates makes Process return later revisions of findings too: of each
 	// finding that a batch's events add to the last one, and those that raise the
@@ -115,7 +115,7 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 			engine:   en,
 			standing: make(map[string]int),
 			cache:    newCache(max(1, cmp.Or(o.Cache, 100_000)/n), set.groups),
-			seen:     newIDSet(max(1, cmp.Or(o.Dedup, 1<<18)/n)),
+			seen:     newIDSet(max(1, cmp.Or(o.Dedup, 1<<16)/n)),
 		}
 		s.step = step{set: set, emit: s.keep, firsts: !o.Updates, scratch: baseline.NewScratch()}
 		en.shards = append(en.shards, s)
@@ -125,8 +125,8 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 
 // Process evaluates a batch of events in the order given and returns what was
 // found, in the order of time. The events are not kept: they may be reused
-// when Process returns. Larger batches cost less per event; a few thousand is
-// a good size.
+// when Process returns. Larger batches cost less per event, but memory; a
+// thousand is a good size.
 //
 // An error does not void the findings. It says that some events were rejected
 // because the store failed or a record is not readable, that a changed

@@ -18,10 +18,10 @@ import (
 )
 
 // batchSize is how many events the engine is given at once.
-const batchSize = 4096
+const batchSize = 1024
 
 // timedEvents is how many events a round measures.
-const timedEvents = 16 * batchSize
+const timedEvents = 64 * batchSize
 
 // A detectCase is all that rules and principals can be varied in.
 type detectCase struct {
