@@ -141,7 +141,7 @@ func (p *Profile) Fold(e *event.Event) Outcome {
 	if p.scratch == nil {
 		p.scratch = new(Scratch)
 	}
-	p.scratch.memo.Drop() // the event may be another one in the same place
+	p.scratch.Clear() // the event may be another one in the same place
 	outcome := p.FoldIn(p.scratch, e)
 	if failed := p.scratch.Panicked(); failed != nil {
 		panic(failed)
@@ -207,6 +207,7 @@ func (p *Profile) foldFrom(at int, slots []int, scratch *Scratch, e *event.Event
 	for ; at < len(slots); at++ {
 		i := slots[at]
 		n := &scratch.notes[i]
+		n.values = n.values[:0] // not those of an event before, or of another layout's feature
 		if note := p.layout.noters[i]; note != nil {
 			n.serial = scratch.serial
 			if !note(e, n, scratch) {
