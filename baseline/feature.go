@@ -182,7 +182,8 @@ type Age struct {
 }
 
 // A View shows one event against the profile of its key, after the event was
-// folded. It is valid until the profile folds another event.
+// folded. It and its answers are valid until the profile folds another event or
+// is saved by [Profile.AppendBinary], which lets go of what is too old.
 type View struct {
 	// Event is the event in view. It must not be modified.
 	Event   *event.Event

@@ -341,8 +341,8 @@ func (p *Profile) Remembers(t time.Time) bool {
 }
 
 // View returns the profile's view of an event that it has just folded, valid
-// until the next call of Fold or View. The view's event is a copy: see
-// [event.Memo].
+// until the next call of Fold, View or AppendBinary. The view's event is a copy:
+// see [event.Memo].
 func (p *Profile) View(e *event.Event) *View {
 	if p.scratch == nil {
 		p.scratch = new(Scratch)
