@@ -122,11 +122,15 @@ func (f *Of[A]) Where(concerns func(*event.Event) bool) *Of[A] {
 }
 
 // WhereValue is Where for cells that take one value of an event: it restricts
-// the feature to events that have one, "" being none.
+// the feature to events that have one, "" being none. The cells are those of a
+// [Custom] feature, and [ValueFolder] if they want the value.
 func (f *Of[A]) WhereValue(value func(*event.Event) string) *Of[A] {
 	g := *f
 	g.serial = nextSerial()
 	g.note = values{one: value}.note
+	if take := g.note; f.note != nil {
+		g.note = func(e *event.Event, n *note, s *Scratch) bool { return f.note(e, n, s) && take(e, n, s) }
+	}
 	return &g
 }
 
@@ -178,7 +182,8 @@ type Age struct {
 }
 
 // A View shows one event against the profile of its key, after the event was
-// folded. It is valid until the profile folds another event.
+// folded. It and its answers are valid until the profile folds another event or
+// is saved by [Profile.AppendBinary], which lets go of what is too old.
 type View struct {
 	// Event is the event in view. It must not be modified.
 	Event   *event.Event

@@ -141,7 +141,7 @@ func (p *Profile) Fold(e *event.Event) Outcome {
 	if p.scratch == nil {
 		p.scratch = new(Scratch)
 	}
-	p.scratch.memo.Drop() // the event may be another one in the same place
+	p.scratch.Clear() // the event may be another one in the same place
 	outcome := p.FoldIn(p.scratch, e)
 	if failed := p.scratch.Panicked(); failed != nil {
 		panic(failed)
@@ -207,6 +207,7 @@ func (p *Profile) foldFrom(at int, slots []int, scratch *Scratch, e *event.Event
 	for ; at < len(slots); at++ {
 		i := slots[at]
 		n := &scratch.notes[i]
+		n.values = n.values[:0] // not those of an event before, or of another layout's feature
 		if note := p.layout.noters[i]; note != nil {
 			n.serial = scratch.serial
 			if !note(e, n, scratch) {
@@ -340,8 +341,8 @@ func (p *Profile) Remembers(t time.Time) bool {
 }
 
 // View returns the profile's view of an event that it has just folded, valid
-// until the next call of Fold or View. The view's event is a copy: see
-// [event.Memo].
+// until the next call of Fold, View or AppendBinary. The view's event is a copy:
+// see [event.Memo].
 func (p *Profile) View(e *event.Event) *View {
 	if p.scratch == nil {
 		p.scratch = new(Scratch)

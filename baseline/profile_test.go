@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -625,6 +628,29 @@ func TestWhereValue(t *testing.T) {
 	assert.Equal(t, letters{of: 5}, valued.In(view))
 }
 
+// A feature without WhereValue gets no values that another layout's feature has
+// left in a scratch, and one with Where keeps that.
+func TestWhereValueOnly(t *testing.T) {
+	counts := func(c *letters, _ *baseline.View) letters { return *c }
+	all := baseline.Custom("all", 8, func() *letters { return &letters{} }, counts)
+	notB := func(e *event.Event) bool { return e.UserAgent != "b" }
+	both := baseline.Custom("both", 8, func() *letters { return &letters{} }, counts).Where(notB).WhereValue(agent)
+	agents, err := baseline.NewLayout(0, baseline.FirstSeen("agent", agent, nil), baseline.FirstSeen("again", agent, nil), both)
+	require.NoError(t, err)
+	layout, err := baseline.NewLayout(0, all, all.Where(notB).On("*"), both)
+	require.NoError(t, err)
+	scratch, first, second := baseline.NewScratch(), agents.NewProfile(), layout.NewProfile()
+	for i, value := range []string{"a", "b", "cc"} {
+		e := newEvent(i, on(1, "10:00:00"), value)
+		require.Equal(t, baseline.Evaluated, first.FoldIn(scratch, e))
+		require.Equal(t, baseline.Evaluated, second.FoldIn(scratch, e))
+	}
+	cells := func(i int) letters { return *second.Cell(layout.Features()[i]).(*letters) }
+	assert.Equal(t, letters{other: 3}, cells(0))
+	assert.Equal(t, letters{other: 2}, cells(1))
+	assert.Equal(t, letters{of: 3}, cells(2))
+}
+
 // What Where keeps out is not unusual to the feature, like what On does.
 func TestWhereAndUnusual(t *testing.T) {
 	f := baseline.FirstSeen("agent", agent, nil).Where(func(e *event.Event) bool { return e.UserAgent != "b" })
@@ -737,4 +763,37 @@ func TestFoldOfAPanickingFeature(t *testing.T) {
 		require.NoError(t, err)
 		assert.NotEmpty(t, cell)
 	}
+}
+
+// An event on which a feature panics has no values to it, not those of the one
+// before.
+func TestAnswerOfAPanickingFeature(t *testing.T) {
+	oops := baseline.FirstSeen("agent", agent, nil).Where(func(e *event.Event) bool {
+		if e.UserAgent == "b" {
+			panic("oh dear")
+		}
+		return true
+	})
+	h := newHistory(t, oops)
+	h.add(on(1, "10:00:00"), "a")
+	e := newEvent(7, on(1, "10:00:00"), "b")
+	require.Panics(t, func() { h.profile.Fold(e) })
+	assert.NotEqual(t, "a", oops.In(h.profile.View(e)).Value)
+	assert.Equal(t, "c", oops.In(h.add(on(1, "10:00:00"), "c")).Value)
+}
+
+// A profile keeps no event that it folded before the last one, not even a part.
+func TestFoldLetsGo(t *testing.T) {
+	h := newHistory(t, baseline.FirstSeen("agent", agent, nil).On("sts:GetCallerIdentity"))
+	text := func() weak.Pointer[byte] {
+		e := newEvent(1, on(1, "10:00:00"), strings.Repeat("a", 100))
+		require.Equal(t, baseline.Evaluated, h.profile.Fold(e))
+		return weak.Make(unsafe.StringData(e.UserAgent))
+	}()
+	other := newEvent(2, on(1, "10:00:00"), "b")
+	other.Operation = "GetSessionToken"
+	require.Equal(t, baseline.Evaluated, h.profile.Fold(other))
+	runtime.GC()
+	assert.Nil(t, text.Value())
+	runtime.KeepAlive(h)
 }

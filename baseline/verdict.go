@@ -152,7 +152,7 @@ func (p *Profile) Decide(u Unusual, verdict Verdict, at time.Time) error {
 		return fmt.Errorf("%w: %q does not remember what was seen", ErrVerdict, u.Feature)
 	}
 	text := label(u.Value)
-	text.cut = Hash(u.Value) != u.Hash
+	text.cut = text.cut || Hash(u.Value) != u.Hash
 	if !c.decide(u.Hash, text, dayOf(at), verdict) {
 		return fmt.Errorf("%w: %q holds as many as it can", ErrVerdict, u.Feature)
 	}

@@ -266,3 +266,17 @@ func TestVerdictText(t *testing.T) {
 	assert.Error(t, v.UnmarshalText([]byte("maybe")))
 	assert.Equal(t, "Verdict(9)", baseline.Verdict(9).String())
 }
+
+// A verdict may name a long value in full: the record keeps which it is about.
+func TestVerdictAboutALongValue(t *testing.T) {
+	for _, length := range []int{1, 31, 32, 33, 60} {
+		agents := baseline.FirstSeen("agent", agent, nil)
+		h := newHistory(t, agents)
+		value := strings.Repeat("v", length)
+		h.add(on(1, "10:00:00"), "other")
+		require.NoError(t, h.profile.Decide(baseline.Unusual{Feature: agents.ID(), Value: value, Hash: baseline.Hash(value)}, baseline.Benign, on(1, "10:00:00")))
+		assert.True(t, agents.In(h.add(on(1, "11:00:00"), "x")).Established(value), length)
+		h.reload()
+		assert.True(t, agents.In(h.add(on(1, "11:00:00"), "y")).Established(value), length)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Category says which of AWS's logs an event comes from. CloudTrail writes it
@@ -238,7 +239,9 @@ func (e *Event) Resources() iter.Seq[Resource] {
 // Bucket returns the bucket that an S3 request names, or "".
 func (e *Event) Bucket() string {
 	if rest, ok := strings.CutPrefix(string(e.Request), bucketName); ok && e.bucketFirst {
-		return rest[:strings.IndexByte(rest, '"')]
+		if name, _, ok := strings.Cut(rest, `"`); ok {
+			return name
+		}
 	}
 	return bucket.Of(e)
 }
@@ -246,12 +249,16 @@ func (e *Event) Bucket() string {
 // bucketName is how S3's requests begin in CloudTrail.
 const bucketName = `{"bucketName":"`
 
-// namesBucketFirst reports whether an object begins with its only bucketName, and
-// has no escapes.
+// namesBucketFirst reports whether an object begins with its only bucketName,
+// which is its text, and has no escapes.
 func namesBucketFirst(object string) bool {
 	rest, ok := strings.CutPrefix(object, bucketName)
+	if !ok || strings.IndexByte(rest, '\\') >= 0 {
+		return false
+	}
+	name, rest, _ := strings.Cut(rest, `"`)
 	// Another one would end like this, which begins with a rare letter.
-	return ok && strings.IndexByte(rest, '\\') < 0 && !strings.Contains(rest, `Name"`)
+	return utf8.ValidString(name) && !strings.Contains(rest, `Name"`)
 }
 
 // ObjectKey returns the object key that an S3 request names, or "".

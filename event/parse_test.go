@@ -267,6 +267,8 @@ func TestBucket(t *testing.T) {
 		`{"bucketName":"b","key":"\"bucketName\":\"c\""}`:   "b",
 		`{"bucketName":"b","key":"{\"bucketName\":\"c\"}"}`: "b",
 		`{"bucketNames":"b"}`:                               "",
+		`{"bucketName":"é"}`:                                "é",
+		"{\"bucketName\":\"b\xff\"}":                        "b\ufffd",
 		`null`:                                              "",
 	} {
 		e, err := event.Parse(`{"eventSource":"s3.amazonaws.com","eventName":"GetObject","eventTime":"2026-01-05T10:00:00Z","requestParameters":` + request + `}`)
@@ -274,5 +276,8 @@ func TestBucket(t *testing.T) {
 		assert.Equal(t, want, e.Bucket(), request)
 		assert.Equal(t, want, e.Request.At("bucketName").Text(), request)
 		assert.Equal(t, want, e.Clone().Bucket(), request)
+		cut := *e
+		cut.Request = cut.Request[:max(0, len(cut.Request)-len(`"}`))]
+		assert.NotPanics(t, func() { cut.Bucket() }, "%s, cut short", request)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -383,6 +384,32 @@ func TestKept(t *testing.T) {
 		d := z.(*reader).d
 		require.NoError(t, z.(io.Closer).Close())
 		require.Equal(t, tt.kept, d.out != nil)
+	}
+}
+
+// Nor does it keep a large input, wherever the reading of it has ended.
+func TestKeptInput(t *testing.T) {
+	noise := make([]byte, maxKept+maxKept/4)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	file := zip(string(noise))
+	for name, tt := range map[string]struct {
+		o    *Options
+		read int64
+	}{
+		"all":                 {nil, int64(len(noise))},
+		"nothing":             {nil, 0},
+		"nothing of a stream": {&Options{MaxInput: maxKept + maxKept/8}, 0},
+	} {
+		z, err := opener(installed(t), tt.o)(strings.NewReader(file))
+		require.NoError(t, err, name)
+		_, err = io.CopyN(io.Discard, z, tt.read)
+		require.NoError(t, err, name)
+		d := z.(*reader).d
+		input := weak.Make(&d.in[0])
+		require.NoError(t, z.(io.Closer).Close(), name)
+		runtime.GC()
+		require.Nil(t, input.Value(), name)
+		runtime.KeepAlive(d)
 	}
 }
 
