@@ -41,7 +41,7 @@ type Scratch struct {
 	held    []uint64     // bit i: note i may hold on to an event, or a cell
 	texts   []string
 	id      eventID     // of the event folded
-	failed  *PanicError // since Panicked was called last
+	failed  *PanicError // when the last event was folded
 }
 
 // NewScratch returns a scratch.
@@ -51,7 +51,7 @@ func NewScratch() *Scratch {
 
 // Clear lets go of the event and of what was answered about it.
 func (s *Scratch) Clear() {
-	s.view, s.profile, s.folded = View{}, nil, nil
+	s.view, s.profile, s.folded, s.failed = View{}, nil, nil, nil
 	for i, word := range s.held {
 		for ; word != 0; word &= word - 1 {
 			n := &s.notes[64*i+bits.TrailingZeros64(word)]
@@ -64,13 +64,16 @@ func (s *Scratch) Clear() {
 	s.memo.Drop()
 }
 
-// Panicked returns what panicked first since it was called last, or nil.
-func (s *Scratch) Panicked() *PanicError {
-	failed := s.failed
-	if failed != nil {
-		s.failed = nil
+// Panicked returns what panicked first when an event was folded last, or nil.
+func (s *Scratch) Panicked() *PanicError { return s.failed }
+
+// own returns an event that the scratch does not clear, if it is that of the last
+// view.
+func (s *Scratch) own(e *event.Event) *event.Event {
+	if e == s.view.Event && e != nil {
+		return new(*e)
 	}
-	return failed
+	return e
 }
 
 // begin makes everything noted so far void.

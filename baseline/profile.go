@@ -141,6 +141,7 @@ func (p *Profile) Fold(e *event.Event) Outcome {
 	if p.scratch == nil {
 		p.scratch = new(Scratch)
 	}
+	e = p.scratch.own(e)
 	p.scratch.Clear() // the event may be another one in the same place
 	outcome := p.FoldIn(p.scratch, e)
 	if failed := p.scratch.Panicked(); failed != nil {
@@ -158,7 +159,7 @@ func (p *Profile) Fold(e *event.Event) Outcome {
 // [Scratch.Panicked] returns it.
 func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	p.scratch = scratch
-	scratch.folded = nil
+	scratch.folded, scratch.failed = nil, nil
 	scratch.id = newEventID(e.ID)
 	millis := e.Time.UnixMilli()
 	id := recentID{scratch.id.hashOf(e.ID), millis}
@@ -349,6 +350,7 @@ func (p *Profile) View(e *event.Event) *View {
 	}
 	s := p.scratch
 	if s.profile != p || s.folded != e {
+		e = s.own(e)
 		s.begin(len(p.layout.features))
 		s.profile, s.folded = nil, nil
 		s.memo.Drop()

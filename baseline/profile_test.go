@@ -737,7 +737,12 @@ func TestFoldAnEventInTheSamePlace(t *testing.T) {
 		assert.Equal(t, want, agents.In(h.profile.View(&e)).Value)
 	}
 	e = *newEvent(3, on(1, "10:00:00"), "c")
-	assert.Equal(t, "c", agents.In(h.profile.View(new(e))).Value, "a view of what was not folded")
+	view := h.profile.View(new(e))
+	assert.Equal(t, "c", agents.In(view).Value, "a view of what was not folded")
+	require.Equal(t, baseline.Evaluated, h.profile.Fold(view.Event), "a view's own event")
+	view = h.profile.View(&e)
+	assert.Equal(t, "c", agents.In(view).Value)
+	assert.Equal(t, "c", agents.In(h.profile.View(view.Event)).Value)
 }
 
 // What panics does not keep other features from folding the event.
