@@ -65,20 +65,24 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 		}
 	}
 	e := p.Event
-	overflow, ep, revision := p.episodes().report(p.rule.hash, subject, e.Time, p.rule.quiet)
+	overflow, ep := p.episodes().of(p.rule.hash, subject, e.Time, p.rule.quiet)
 	if overflow {
 		subject = manySubjects
 	}
+	revision := int(ep.count)
 	if severity < ep.severity { // counted; what stands already says more
+		ep.add(e.Time)
 		p.Require("it is as grave as the finding about it that stands already", false)
 		return
 	}
 	raised := revision > 0 && severity > ep.severity
-	ep.severity = severity
 	if p.firsts && revision > 0 && !raised {
+		ep.add(e.Time)
 		return
 	}
-	title, evidence := tell()
+	title, evidence := tell() // if it panics, nothing was reported: the next report is told
+	ep.add(e.Time)
+	ep.severity = severity
 	f := Finding{
 		ID:            findingID(p.rule.info.Name, p.key, subject, ep.named),
 		Revision:      revision,
