@@ -148,8 +148,8 @@ type decompressor struct {
 	out       []byte       // memory for a member
 	unread    []byte       // of the last member
 	z         gzip.Reader  // behind the header of the current member
-	members   bytes.Reader // that z reads from, unless the input is too large
-	rest      rest         // of the input, if it is
+	members   bytes.Reader // what of in z reads from
+	rest      rest         // of the input, which z reads behind that if in is not all
 	streaming bool         // z reads all that is left
 	err       error        // comes after what is unread
 
@@ -171,13 +171,15 @@ func (d *decompressor) reset(r io.Reader) error {
 		return d.next(0)
 	}
 	d.streaming = true
+	d.members.Reset(d.in)
 	d.rest = rest{r, err}
-	return d.z.Reset(io.MultiReader(bytes.NewReader(d.in), &d.rest))
+	return d.z.Reset(io.MultiReader(&d.members, &d.rest))
 }
 
 // clear lets go of an input. Memory stays for the next.
 func (d *decompressor) clear() {
 	d.in, d.unread, d.rest, d.streaming, d.err = d.in[:0], nil, rest{}, false, nil
+	d.members.Reset(nil)
 	for _, buf := range [...]*[]byte{&d.in, &d.out} {
 		if cap(*buf) > maxKept {
 			*buf = nil

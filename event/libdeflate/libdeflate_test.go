@@ -19,6 +19,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -383,6 +384,25 @@ func TestKept(t *testing.T) {
 		d := z.(*reader).d
 		require.NoError(t, z.(io.Closer).Close())
 		require.Equal(t, tt.kept, d.out != nil)
+	}
+}
+
+// Nor does it hold on to a large input, how far ever that was read.
+func TestKeptInput(t *testing.T) {
+	l := installed(t)
+	file := zip(random(maxKept + 1))
+	for _, o := range []*Options{nil, {MaxInput: maxKept + 1}} { // held as a whole, and in part
+		open := opener(l, o)
+		z, err := open(strings.NewReader(file))
+		require.NoError(t, err)
+		_, err = z.Read(make([]byte, 1))
+		require.NoError(t, err)
+		d := z.(*reader).d
+		input := weak.Make(&d.in[0])
+		require.NoError(t, z.(io.Closer).Close())
+		runtime.GC()
+		require.Nil(t, input.Value(), "%+v", o)
+		runtime.KeepAlive(d)
 	}
 }
 
