@@ -51,7 +51,8 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 }
 
 // ReportWith is ReportAt for a rule that reports often: title and evidence are
-// asked for only if the report is told to somebody, not if it is only counted.
+// asked for only if the report is told to somebody, not if it is only counted. A
+// report whose title and evidence panic was not made: the next one is told.
 func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title string, evidence []Evidence)) {
 	learned := p.rule.learned(p)
 	if severity == Silent {
@@ -80,7 +81,7 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 		ep.add(e.Time)
 		return
 	}
-	title, evidence := tell() // if it panics, nothing was reported: the next report is told
+	title, evidence := tell() // before it counts: it may panic
 	ep.add(e.Time)
 	ep.severity = severity
 	f := Finding{
