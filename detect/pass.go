@@ -81,7 +81,8 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 		ep.add(e.Time)
 		return
 	}
-	title, evidence := tell() // before it counts: it may panic
+	title, evidence := tell() // which may panic, as what features are made of may: so it does not count yet
+	unusual := p.unusual()
 	ep.add(e.Time)
 	ep.severity = severity
 	f := Finding{
@@ -109,7 +110,7 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 		Last:          time.UnixMilli(ep.last).UTC(),
 		Evidence:      evidence,
 		Learned:       learned,
-		Unusual:       p.unusual(),
+		Unusual:       unusual,
 		Checks:        p.rule.passed(p.checks),
 		AboutSource:   p.rule.info.AboutSource,
 		Benign:        p.rule.info.Benign,

@@ -204,39 +204,53 @@ func TestApplyWithAPanic(t *testing.T) {
 // TestPanicWhileTelling pins that a finding that could not be told does not stand:
 // the next report about the same is.
 func TestPanicWhileTelling(t *testing.T) {
-	set := newSet(t, detect.New(info("rule"), func(p *detect.Pass) {
-		severity := detect.Medium
-		if p.Event.Region == "high" {
-			severity = detect.High
+	bad := func(e *event.Event) {
+		if e.UserAgent == "bad" {
+			panic("oh dear")
 		}
-		p.ReportWith(severity, "subject", func() (string, []detect.Evidence) {
-			if p.Event.UserAgent == "bad" {
-				panic("oh dear")
-			}
-			return p.Event.UserAgent, nil
-		})
-	}))
-	var events []*event.Event
-	for i, agent := range []string{"bad", "first", "bad", "second", "third"} {
-		e := newEvent(i, on(1, "12:00:00").Add(time.Duration(i)*time.Minute), "alice", agent)
-		if i >= 2 {
-			e.Region = "high"
-		}
-		events = append(events, e)
 	}
-	en, err := detect.NewEngine(set, nil, nil)
-	require.NoError(t, err)
-	findings, err := en.Process(t.Context(), events)
-	require.ErrorAs(t, err, new(*detect.PanicError))
-	require.Len(t, findings, 2)
-	first, second := findings[0], findings[1]
-	assert.Equal(t, "first", first.Title)
-	assert.Equal(t, 0, first.Revision)
-	assert.Equal(t, events[1].Time, first.Time)
-	assert.Equal(t, "second", second.Title)
-	assert.True(t, second.Raised)
-	assert.Equal(t, first.ID, second.ID)
-	assert.Equal(t, int64(1), en.Stats().Findings)
+	feature := baseline.FirstSeen("oops", func(e *event.Event) string { bad(e); return "value" }, nil)
+	tests := []struct {
+		name string
+		info detect.Info
+		tell func(*event.Event)
+	}{
+		{"the rule's evidence", info("rule"), bad},
+		{"what a feature says of it", info("rule", feature), func(*event.Event) {}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			en := newEngine(t, newSet(t, detect.New(tt.info, func(p *detect.Pass) {
+				severity := detect.Medium
+				if p.Event.Region == "high" {
+					severity = detect.High
+				}
+				p.ReportWith(severity, "subject", func() (string, []detect.Evidence) {
+					tt.tell(p.Event)
+					return p.Event.UserAgent, nil
+				})
+			})), nil, nil)
+			var events []*event.Event
+			for i, agent := range []string{"bad", "first", "bad", "second", "third"} {
+				e := newEvent(i, on(1, "12:00:00").Add(time.Duration(i)*time.Minute), "alice", agent)
+				if i >= 2 {
+					e.Region = "high"
+				}
+				events = append(events, e)
+			}
+			findings, err := en.Process(t.Context(), events)
+			require.ErrorAs(t, err, new(*detect.PanicError))
+			require.Len(t, findings, 2)
+			first, second := findings[0], findings[1]
+			assert.Equal(t, "first", first.Title)
+			assert.Equal(t, 0, first.Revision)
+			assert.Equal(t, events[1].Time, first.Time)
+			assert.Equal(t, "second", second.Title)
+			assert.True(t, second.Raised)
+			assert.Equal(t, first.ID, second.ID)
+			assert.Equal(t, int64(1), en.Stats().Findings)
+		})
+	}
 }
 
 func TestFinding(t *testing.T) {
