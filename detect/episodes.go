@@ -50,15 +50,16 @@ func (ep *episode) covers(t int64, quiet time.Duration) bool {
 	return ep.count > 0 && t >= ep.anchor && t-ep.anchor < quiet.Milliseconds()
 }
 
-func (ep *episode) add(t int64) {
+// add counts a report of the episode.
+func (ep *episode) add(at time.Time) {
+	t := at.UnixMilli()
 	ep.anchor, ep.last = min(ep.anchor, t), max(ep.last, t)
 	ep.count = min(ep.count+1, math.MaxInt32)
 }
 
-// report records a report and returns the episode it belongs to, valid until
-// the next report, and the number of reports that it had before. overflow says that the report was
-// counted under manySubjects instead.
-func (c *episodes) report(rule uint32, subject string, at time.Time, quiet time.Duration) (overflow bool, ep *episode, revision int) {
+// of returns the episode that a report belongs to, valid until the next call, to
+// add the report to. overflow says that it is one of manySubjects instead.
+func (c *episodes) of(rule uint32, subject string, at time.Time, quiet time.Duration) (overflow bool, ep *episode) {
 	t := at.UnixMilli()
 	i, found := c.find(rule, baseline.Hash(subject))
 	if !found && c.open(rule, t, quiet) >= maxSubjects {
@@ -89,9 +90,7 @@ func (c *episodes) report(rule uint32, subject string, at time.Time, quiet time.
 	if into.count == 0 {
 		*into = episode{anchor: t, named: t, last: t}
 	}
-	revision = int(into.count)
-	into.add(t)
-	return overflow, into, revision
+	return overflow, into
 }
 
 // open counts the rule's subjects with an episode that covers t.

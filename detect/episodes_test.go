@@ -12,6 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// report makes a report, and tells how many its episode had before.
+func (c *episodes) report(rule uint32, subject string, at time.Time, quiet time.Duration) (overflow bool, ep *episode, revision int) {
+	overflow, ep = c.of(rule, subject, at, quiet)
+	revision = int(ep.count)
+	ep.add(at)
+	return overflow, ep, revision
+}
+
 func TestEpisodes(t *testing.T) {
 	const quiet = 24 * time.Hour
 	start := time.Date(2026, 1, 5, 10, 0, 0, 0, time.UTC)

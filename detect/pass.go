@@ -51,7 +51,8 @@ func (p *Pass) ReportAt(severity Severity, subject, title string, evidence ...Ev
 }
 
 // ReportWith is ReportAt for a rule that reports often: title and evidence are
-// asked for only if the report is told to somebody, not if it is only counted.
+// asked for only if the report is told to somebody, not if it is only counted. A
+// report whose title and evidence panic was not made: the next one is told.
 func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title string, evidence []Evidence)) {
 	learned := p.rule.learned(p)
 	if severity == Silent {
@@ -65,20 +66,25 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 		}
 	}
 	e := p.Event
-	overflow, ep, revision := p.episodes().report(p.rule.hash, subject, e.Time, p.rule.quiet)
+	overflow, ep := p.episodes().of(p.rule.hash, subject, e.Time, p.rule.quiet)
 	if overflow {
 		subject = manySubjects
 	}
+	revision := int(ep.count)
 	if severity < ep.severity { // counted; what stands already says more
+		ep.add(e.Time)
 		p.Require("it is as grave as the finding about it that stands already", false)
 		return
 	}
 	raised := revision > 0 && severity > ep.severity
-	ep.severity = severity
 	if p.firsts && revision > 0 && !raised {
+		ep.add(e.Time)
 		return
 	}
-	title, evidence := tell()
+	title, evidence := tell() // which may panic, as what features are made of may: so it does not count yet
+	unusual := p.unusual()
+	ep.add(e.Time)
+	ep.severity = severity
 	f := Finding{
 		ID:            findingID(p.rule.info.Name, p.key, subject, ep.named),
 		Revision:      revision,
@@ -104,7 +110,7 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 		Last:          time.UnixMilli(ep.last).UTC(),
 		Evidence:      cloneEvidence(evidence),
 		Learned:       learned,
-		Unusual:       p.unusual(),
+		Unusual:       unusual,
 		Checks:        p.rule.passed(p.checks),
 		AboutSource:   p.rule.info.AboutSource,
 		Benign:        p.rule.info.Benign,

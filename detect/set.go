@@ -254,7 +254,8 @@ func (s *Set) MaxBytes(scope *Scope) int {
 // On an error the record returned is nil and the given one stands: findings
 // already emitted have the same IDs when the step is taken again. A detector
 // that panics does not stop the others; the panic is returned as a
-// [*PanicError] together with the new record.
+// [*PanicError] together with the new record. If the scope's Key panics, that is a
+// PanicError too, but there is no new record.
 func (s *Set) Apply(scope *Scope, record []byte, events []*event.Event, emit func(Finding)) ([]byte, error) {
 	g, err := s.groupOf(scope)
 	if err != nil {

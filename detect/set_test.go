@@ -201,6 +201,58 @@ func TestApplyWithAPanic(t *testing.T) {
 	assert.NotNil(t, record, "what was learnt is kept")
 }
 
+// TestPanicWhileTelling pins that a finding that could not be told does not stand:
+// the next report about the same is.
+func TestPanicWhileTelling(t *testing.T) {
+	bad := func(e *event.Event) {
+		if e.UserAgent == "bad" {
+			panic("oh dear")
+		}
+	}
+	feature := baseline.FirstSeen("oops", func(e *event.Event) string { bad(e); return "value" }, nil)
+	tests := []struct {
+		name string
+		info detect.Info
+		tell func(*event.Event)
+	}{
+		{"the rule's evidence", info("rule"), bad},
+		{"what a feature says of it", info("rule", feature), func(*event.Event) {}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			en := newEngine(t, newSet(t, detect.New(tt.info, func(p *detect.Pass) {
+				severity := detect.Medium
+				if p.Event.Region == "high" {
+					severity = detect.High
+				}
+				p.ReportWith(severity, "subject", func() (string, []detect.Evidence) {
+					tt.tell(p.Event)
+					return p.Event.UserAgent, nil
+				})
+			})), nil, nil)
+			var events []*event.Event
+			for i, agent := range []string{"bad", "first", "bad", "second", "third"} {
+				e := newEvent(i, on(1, "12:00:00").Add(time.Duration(i)*time.Minute), "alice", agent)
+				if i >= 2 {
+					e.Region = "high"
+				}
+				events = append(events, e)
+			}
+			findings, err := en.Process(t.Context(), events)
+			require.ErrorAs(t, err, new(*detect.PanicError))
+			require.Len(t, findings, 2)
+			first, second := findings[0], findings[1]
+			assert.Equal(t, "first", first.Title)
+			assert.Equal(t, 0, first.Revision)
+			assert.Equal(t, events[1].Time, first.Time)
+			assert.Equal(t, "second", second.Title)
+			assert.True(t, second.Raised)
+			assert.Equal(t, first.ID, second.ID)
+			assert.Equal(t, int64(1), en.Stats().Findings)
+		})
+	}
+}
+
 func TestFinding(t *testing.T) {
 	f := baseline.FirstSeen("agent", agent, nil)
 	i := info("rule", f)

@@ -16,8 +16,8 @@ import (
 type Config struct {
 	// Networks lists the address ranges that the organisation's people and
 	// workloads call from: offices, VPN, NAT gateways. Private ranges have no
-	// effect here, see VPCEndpoints. A range that nobody owns, larger than a /8
-	// of IPv4 or a /16 of IPv6, is an error. Empty: unknown, and learnt per
+	// effect here, see VPCEndpoints. Another that is larger than a /8 of IPv4 or a
+	// /16 of IPv6, which nobody owns, is an error. Empty: unknown, and learnt per
 	// principal only.
 	Networks []netip.Prefix `json:"networks,omitempty"`
 	// VPCEndpoints lists the ids of the organisation's own VPC endpoints. A
@@ -100,7 +100,8 @@ func (c *Config) validate() error {
 		}
 	}
 	for _, n := range c.Networks {
-		if n.Bits() < 8 || n.Addr().Is6() && n.Bits() < 16 {
+		private := n.Addr().Is6() && n.Addr().IsPrivate() && n.Bits() >= 7 // all of fc00::/7 is
+		if !private && (n.Bits() < 8 || n.Addr().Is6() && n.Bits() < 16) {
 			return fmt.Errorf("techniques: network %v is no range that one organisation calls from; the largest is a /8 of IPv4 or a /16 of IPv6", n)
 		}
 	}

@@ -121,6 +121,9 @@ func TestConfigNamesWhatItExcuses(t *testing.T) {
 		{network("2000::/15"), "2000::/15"},
 		{network("10.0.0.0/8"), ""},
 		{network("2001::/16"), ""},
+		{network("fc00::/6"), "fc00::/6"},
+		{network("fc00::/7"), ""}, // private, like 10.0.0.0/8
+		{network("fd00::/8"), ""},
 
 		{public(""), "first three characters"},
 		{public("*"), "first three characters"},

@@ -38,13 +38,7 @@ type Options struct {
 	// Incidents configures how findings are joined into incidents. The default
 	// is nil.
 	Incidents *incident.Options
-	// Shards is the number of goroutines that detection is spread over. The
-	// report does not depend on it. The default is GOMAXPROCS.
-	Shards int
 }
-
-// batchSize is how many events an engine is given at once.
-const batchSize = 4096
 
 // Run replays a stream of events, in the order in which it yields them, and
 // reports what the detectors made of it. An attack is found by a finding that
@@ -53,7 +47,7 @@ const batchSize = 4096
 // The events must stay as they are while Run runs: those of [event.Read], which
 // reuses them, have to be cloned, as [Label] does. A [*event.DecodeError] in
 // the stream is counted; any other error ends the run, as do a detector that
-// panics and the end of the context.
+// panics and the end of the context. One goroutine does the work.
 //
 // Memory holds the profiles, the findings, the ids of the attacks' events, and
 // eight bytes for each principal.
@@ -68,7 +62,7 @@ func Run(ctx context.Context, detectors []detect.Detector, events iter.Seq2[Even
 	if err != nil {
 		return nil, err
 	}
-	engine, err := detect.NewEngine(set, nil, &detect.EngineOptions{Shards: o.Shards, Updates: true})
+	engine, err := detect.NewEngine(set, nil, &detect.EngineOptions{Shards: 1, Updates: true})
 	if err != nil {
 		return nil, err
 	}
@@ -86,14 +80,11 @@ func Run(ctx context.Context, detectors []detect.Detector, events iter.Seq2[Even
 		case err != nil:
 			return nil, err
 		}
-		r.take(e)
-		if len(r.batch) == batchSize {
-			if err := r.flush(ctx); err != nil {
-				return nil, err
-			}
+		if err := r.take(ctx, e); err != nil {
+			return nil, err
 		}
 	}
-	if err := r.flush(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	return r.report(cmp.Or(o.Learn, 14*baseline.Day), cmp.Or(o.Notify, detect.High)), nil
@@ -121,7 +112,7 @@ type replay struct {
 	joiner     *incident.Joiner
 	rules      []Rule
 	thresholds map[string]detect.Threshold // by rule
-	batch      []*event.Event
+	one        []*event.Event              // at a time: see take
 
 	undecodable int64
 	start, end  time.Time
@@ -136,6 +127,7 @@ func newReplay(engine *detect.Engine, joiner *incident.Joiner, infos []detect.In
 		engine:     engine,
 		joiner:     joiner,
 		thresholds: make(map[string]detect.Threshold),
+		one:        make([]*event.Event, 1),
 		principals: make(map[uint64]struct{}),
 		labels:     make(map[string]string),
 		attacks:    make(map[string]*Attack),
@@ -148,7 +140,12 @@ func newReplay(engine *detect.Engine, joiner *incident.Joiner, infos []detect.In
 	return r
 }
 
-func (r *replay) take(e Event) {
+// take takes in an event and what is found by it. An engine that is given several
+// returns of a finding's revisions the last, but each report may be of an attack.
+func (r *replay) take(ctx context.Context, e Event) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if r.start.IsZero() || e.Time.Before(r.start) {
 		r.start = e.Time
 	}
@@ -162,7 +159,12 @@ func (r *replay) take(e Event) {
 		r.attacked(e)
 	}
 	r.joiner.Observe(e.Event)
-	r.batch = append(r.batch, e.Event)
+	r.one[0] = e.Event
+	findings, err := r.engine.Process(ctx, r.one)
+	for i := range findings {
+		r.found(&findings[i])
+	}
+	return err
 }
 
 func (r *replay) attacked(e Event) {
@@ -182,19 +184,6 @@ func (r *replay) attacked(e Event) {
 	if e.Time.After(a.End) {
 		a.End = e.Time
 	}
-}
-
-func (r *replay) flush(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	findings, err := r.engine.Process(ctx, r.batch)
-	clear(r.batch)
-	r.batch = r.batch[:0]
-	for i := range findings {
-		r.found(&findings[i])
-	}
-	return err
 }
 
 // found takes in a finding, or what became of one.

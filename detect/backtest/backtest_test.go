@@ -184,11 +184,29 @@ func TestReportOfLateAttack(t *testing.T) {
 	assert.Equal(t, time.Hour, delay)
 }
 
+// Every report counts, also one that honest work follows in the same finding.
+func TestReportOfAllReports(t *testing.T) {
+	r := run(t, []detect.Detector{told("a"), counting("count", 5)},
+		call{0, "alice", "", "nothing"},
+		call{15 * day, "alice", "", "a high it"},
+		call{15*day + 1*time.Hour, "alice", "theft", "a high it"},
+		call{15*day + 2*time.Hour, "alice", "", "a high it"},
+		call{16 * day, "bob", "", "count 5 it"},
+		call{16*day + 1*time.Hour, "bob", "", "count 9 it"},
+		call{16*day + 2*time.Hour, "bob", "", "count 6 it"},
+	)
+	assert.Empty(t, r.Missed(detect.High))
+	require.Len(t, r.Findings, 2)
+	assert.Equal(t, []string{"theft"}, r.Findings[0].Attacks)
+	assert.Equal(t, 2, r.Findings[0].Revision, "the latest")
+	assert.Equal(t, 9, r.Findings[1].Reached)
+}
+
 func TestRunOptions(t *testing.T) {
 	calls := []call{{0, "alice", "", "a low x"}, {2 * day, "alice", "", "a low y"}, {3 * day, "alice", "", "a medium z"}, {3 * day, "alice", "", "nothing"}}
 	suppressions := []detect.Suppression{{Subject: "y", Reason: "known", Expires: start.Add(30 * day)}}
 	r, err := backtest.Run(context.Background(), []detect.Detector{told("a")}, stream(calls...), &backtest.Options{
-		Learn: day, Notify: detect.Low, Set: &detect.SetOptions{Suppressions: suppressions}, Shards: 1,
+		Learn: day, Notify: detect.Low, Set: &detect.SetOptions{Suppressions: suppressions},
 	})
 	require.NoError(t, err)
 	assert.Equal(t, 0, r.Level(detect.Low).False)
@@ -213,7 +231,7 @@ func TestRunRefuses(t *testing.T) {
 	detectors := []detect.Detector{told("a")}
 	_, err := backtest.Run(ctx, []detect.Detector{told("a"), told("a")}, stream(), nil)
 	assert.ErrorIs(t, err, detect.ErrDetector)
-	for _, o := range []backtest.Options{{Learn: -1}, {Notify: 99}, {Shards: -1}} {
+	for _, o := range []backtest.Options{{Learn: -1}, {Notify: 99}} {
 		_, err := backtest.Run(ctx, detectors, stream(), &o)
 		assert.Error(t, err)
 	}

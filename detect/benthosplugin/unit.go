@@ -15,7 +15,7 @@ type unit struct {
 	events   []*event.Event
 	numbers  []int  // of the events in the batch
 	outbox   []sent // as saved
-	panicked error  // the first detector that panicked
+	panicked error  // the first detector or feature that panicked
 }
 
 // units sorts events by the keys they have. keyless is told of those whose key a

@@ -139,6 +139,9 @@ func (c *chunk) passed(offset uint64) bool {
 // Ack implements [worker.Source]. It passes over partitions that may have been
 // given to another worker since, which then has the messages delivered again.
 func (s *Source) Ack(ctx context.Context, _ []worker.Message) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("natsengine: ack: %w", err)
+	}
 	for ; len(s.out) > 0; s.out = s.out[1:] {
 		c := s.out[0]
 		if c.generation != c.part.generation.Load() || time.Since(c.fetched) > s.e.c.Lease {

@@ -90,3 +90,14 @@ func TestErrorsAreTold(t *testing.T) {
 	require.ErrorIs(t, err, gone)
 	assert.Equal(t, []uint64{2}, offsets(t, s))
 }
+
+// A cancelled context ends Ack even where nothing is left to acknowledge, because
+// the partition may be another worker's.
+func TestAckCancelled(t *testing.T) {
+	s := newSource(newChunk(&part{}, 7, &receipt{}, 1))
+	offsets(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, s.Ack(ctx, nil), context.Canceled)
+	require.NoError(t, s.Ack(t.Context(), nil))
+}

@@ -52,7 +52,7 @@ type Stats struct {
 	// Rejected records are not readable, or belong to a stored record that is
 	// not.
 	Rejected int64 `json:"rejected"`
-	// Panics is the number of batches of a key in which a rule panicked.
+	// Panics is the number of batches of a key in which a rule or a feature panicked.
 	Panics int64 `json:"panics"`
 
 	// Published is the number of alerts given to the sink, those given again
