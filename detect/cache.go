@@ -109,8 +109,8 @@ func (c *cache) dirty() []*cached {
 	return some
 }
 
-// An idSet remembers at least the last size ids added to it, and an eighth more
-// at most. Ids are added to a small part of it, which stays in the processor's
+// An idSet remembers at least the last size ids added to it, and not many
+// more. Ids are added to a small part of it, which stays in the processor's
 // cache; to look one up, which is seldom needed, takes a look at each part.
 type idSet struct {
 	size  int

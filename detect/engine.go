@@ -71,7 +71,8 @@ type Stats struct {
 	// Late events were older than the allowed lateness.
 	Late int64 `json:"late"`
 	// Rejected events could not be evaluated because one of their keys could not
-	// be told, or its profile not be loaded. Giving them again completes them.
+	// be told, or its profile not be loaded. Giving them again completes them,
+	// once the reason is gone.
 	Rejected int64 `json:"rejected"`
 
 	// Findings is the number of findings returned, without revisions.
