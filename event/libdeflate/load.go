@@ -26,6 +26,9 @@ func names() []string {
 // open loads the library under the first of its names that is there. It is
 // never unloaded.
 func open(names []string) (*library, error) {
+	// Why a library cannot be loaded is told to the thread that has tried.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var missing error
 	for _, name := range names {
 		handle, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
