@@ -37,23 +37,25 @@ func TestQueue(ctx context.Context, a *Adapter) error {
 			Data: fmt.Appendf(nil, "%s/%s/%d", scope, key, i),
 		})
 	}
-	for chunk := range slices.Chunk(sent, 50) {
-		if err := a.Queue.Send(ctx, chunk); err != nil {
-			return fmt.Errorf("send: %w", err)
-		}
-	}
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
 	if err := a.Queue.Send(cancelled, sent[:1]); !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("queue, line 4: a cancelled context ends Send with an error that wraps the context's: %v", err)
 	}
 
-	all := newReading(sent)
-	// Three sources, one after the other. The first takes some and acknowledges
-	// a batch, the second takes everything and acknowledges nothing, the third
-	// everything that is due.
+	all := newReading()
+	// Three sources, one after the other. The first takes and acknowledges a
+	// batch, the second takes everything and acknowledges nothing, the third
+	// everything that is due. The first may find all that is there in its batch:
+	// more is sent before the second.
 	acked := make(map[string]uint64)
-	for turn := range 3 {
+	for turn, more := range [][]worker.Routed{sent[:n/2], sent[n/2:], nil} {
+		for chunk := range slices.Chunk(more, 25) {
+			if err := a.Queue.Send(ctx, chunk); err != nil {
+				return fmt.Errorf("send: %w", err)
+			}
+		}
+		all.add(more)
 		if err := a.turn(ctx, turn, all, acked); err != nil {
 			return err
 		}
@@ -113,14 +115,17 @@ type reading struct {
 	at   map[string]worker.Message  // by data
 }
 
-func newReading(sent []worker.Routed) *reading {
-	r := &reading{sent: make(map[string][]worker.Routed), lane: make(map[string]string), at: make(map[string]worker.Message)}
+func newReading() *reading {
+	return &reading{sent: make(map[string][]worker.Routed), lane: make(map[string]string), at: make(map[string]worker.Message)}
+}
+
+// add notes what has been sent.
+func (r *reading) add(sent []worker.Routed) {
 	for _, m := range sent {
 		lane := fmt.Sprint(m.Scope, "/", m.Partition)
 		r.sent[lane] = append(r.sent[lane], m)
 		r.lane[string(m.Data)] = lane
 	}
-	return r
 }
 
 // start begins a new source: everything that was not acknowledged is due.

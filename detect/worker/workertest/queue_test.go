@@ -60,6 +60,15 @@ func TestAckNotices(t *testing.T) {
 	}
 }
 
+// A source may deliver all that there is at once.
+func TestQueueOneBatch(t *testing.T) {
+	m := workertest.NewMemory(2)
+	assert.NoError(t, workertest.TestQueue(t.Context(), &workertest.Adapter{
+		Queue: m, Partitions: 2, Scopes: []string{"principal", "bucket"},
+		Open: func(context.Context) (worker.Source, func(), error) { return m.Source(1000), func() {}, nil },
+	}))
+}
+
 // deaf is a queue that does not look at its context.
 type deaf struct{ worker.Queue }
 
