@@ -68,14 +68,11 @@ func (c *Cursor) Next() bool {
 	}
 	c.later = true
 	if c.close == '}' {
-		end, plain, f := key(s, i)
+		end, value, plain, f := name(s, i)
 		if f != none {
 			return c.fail(end, f)
 		}
-		c.Key = content(s[i:end], plain)
-		if i, f = colon(s, end); f != none {
-			return c.fail(i, f)
-		}
+		c.Key, i = content(s[i:end], plain), value
 	}
 	end, plain, f := value(s, i, c.depth)
 	if f != none {

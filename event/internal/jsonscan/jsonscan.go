@@ -162,7 +162,7 @@ func container(s string, i, depth int) (int, Fault) {
 			}
 		}
 		if objects&1 != 0 {
-			if i, f = name(s, i); f != none {
+			if _, i, _, f = name(s, i); f != none {
 				return i, f
 			}
 		}
@@ -173,68 +173,104 @@ func container(s string, i, depth int) (int, Fault) {
 func closing(objects uint64) byte { return ']' + byte(objects&1)<<5 }
 
 // name scans a member's name that starts at s[i], and the colon behind it. It
-// returns the index of the value.
-func name(s string, i int) (int, Fault) {
-	i, _, f := key(s, i)
-	if f != none {
-		return i, f
+// returns the index after the name and that of the value; on a fault, its index
+// twice.
+func name(s string, i int) (end, value int, plain bool, f Fault) {
+	if i >= len(s) || s[i] != '"' {
+		i = min(i, len(s))
+		return i, i, false, missing(s, i)
 	}
-	return colon(s, i)
+	end, plain, f = quoted(s, i)
+	if f != none {
+		return end, end, false, f
+	}
+	if end+1 < len(s) && s[end] == ':' && s[end+1] > ' ' { // nearly always
+		return end, end + 1, plain, none
+	}
+	if value, f = colon(s, end); f != none {
+		return value, value, false, f
+	}
+	return end, value, plain, none
 }
 
-// key scans a member's name that starts at s[i].
-func key(s string, i int) (end int, plain bool, f Fault) {
-	switch {
-	case i >= len(s):
-		return len(s), false, truncated
-	case s[i] != '"':
-		return i, false, syntax
+// missing is the fault where s[i] is not what must stand there.
+func missing(s string, i int) Fault {
+	if i >= len(s) {
+		return truncated
 	}
-	return quoted(s, i)
+	return syntax
 }
 
 // colon scans the colon behind a name, with the space around.
 func colon(s string, i int) (int, Fault) {
-	switch i = space(s, i); {
-	case i >= len(s):
-		return len(s), truncated
-	case s[i] != ':':
-		return i, syntax
+	i = space(s, i)
+	if i >= len(s) || s[i] != ':' {
+		return min(i, len(s)), missing(s, i)
 	}
 	return space(s, i+1), none
 }
 
-// quoted scans the string whose opening quote is s[i], eight bytes at a time.
-// A plain one has no escapes and nothing but ASCII.
+// quoted scans the string whose opening quote is s[i], eight bytes at a time,
+// two times in a row. A plain one has no escapes and nothing but ASCII.
 func quoted(s string, i int) (end int, plain bool, f Fault) {
 	var all uint64 // the bytes of the string, one over the other
-	for i++; ; {
+	i++
+	for i+16 <= len(s) {
+		two := s[i : i+16]
+		w := load(two, 0)
+		m := special(w)
+		if m == 0 {
+			all |= w
+			i += 8
+			w = load(two, 8)
+			if m = special(w); m == 0 {
+				all |= w
+				i += 8
+				continue
+			}
+		}
+		all |= w & (m ^ (m - 1)) // with the special one, which is ASCII
+		at := bits.TrailingZeros64(m) &^ 7
+		i += at / 8
+		if byte(w>>at) == '"' {
+			return i + 1, all&high == 0, none
+		}
+		break
+	}
+	return rest(s, i, all&high == 0)
+}
+
+// rest scans what is left of a string at s[i]. Of what came before, plain says
+// what it does of the whole.
+func rest(s string, i int, plain bool) (int, bool, Fault) {
+	for {
 		for i+8 <= len(s) {
 			w := load(s, i)
-			if m := special(w); m != 0 {
-				all |= w & (m ^ (m - 1)) // with the special one, which is ASCII
+			m := special(w)
+			if m != 0 {
+				w &= m ^ (m - 1)
+			}
+			plain = plain && w&high == 0
+			if m != 0 {
 				i += bits.TrailingZeros64(m) / 8
-				if s[i] == '"' {
-					return i + 1, all&high == 0, none
-				}
 				break
 			}
-			all |= w
 			i += 8
 		}
 		for i < len(s) && s[i] != '"' && s[i] != '\\' && s[i] >= ' ' { // less than eight
-			all |= uint64(s[i])
+			plain = plain && s[i] < 0x80
 			i++
 		}
 		switch {
 		case i >= len(s):
 			return len(s), false, truncated
 		case s[i] == '"':
-			return i + 1, all&high == 0, none
+			return i + 1, plain, none
 		case s[i] != '\\':
 			return i, false, syntax
 		}
-		all |= high
+		plain = false
+		var f Fault
 		if i, f = escape(s, i+1); f != none {
 			return i, false, f
 		}

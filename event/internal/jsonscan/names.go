@@ -93,30 +93,28 @@ func (n *Names) find(s string, i, last int) (number, value int, f Fault) {
 	default:
 		i = space(s, i+1)
 	}
-	number, i, f = n.name(s, i)
-	if f == none {
-		i, f = colon(s, i)
-	}
-	return number, i, f
+	return n.name(s, i)
 }
 
-// name scans a name and returns its number.
-func (n *Names) name(s string, i int) (number, end int, f Fault) {
+// name scans a name and the colon, and returns the name's number and the index
+// of the value.
+func (n *Names) name(s string, i int) (number, value int, f Fault) {
 	if i+9 <= len(s) && s[i] == '"' {
 		for at := slotOf(startOf(s, i+1)); n.slots[at] != 0; at = (at + 1) % len(n.slots) {
-			name := n.texts[n.slots[at]]
-			name = name[:len(name)-1] // without the colon
-			if end := i + len(name); end <= len(s) && s[i:end] == name {
-				return int(n.slots[at]), end, none
+			want := n.texts[n.slots[at]]
+			want = want[:len(want)-1] // without the colon
+			if end := i + len(want); end <= len(s) && s[i:end] == want {
+				value, f = colon(s, end)
+				return int(n.slots[at]), value, f
 			}
 		}
 	}
-	end, plain, f := key(s, i)
+	end, value, plain, f := name(s, i)
 	if f != none || plain && i+9 <= len(s) {
-		return Other, end, f
+		return Other, value, f
 	}
 	text := `"` + content(s[i:end], plain) + `":`
-	return max(slices.Index(n.texts, text), Other), end, none
+	return max(slices.Index(n.texts, text), Other), value, none
 }
 
 // Members scans the value that starts at s[i]. If it is an object, it calls
