@@ -9,7 +9,8 @@ import (
 
 // who is what a userIdentity says.
 type who struct {
-	strings          [identityStrings]span
+	strings          [identityStrings]part
+	n                int // of strings that are not empty
 	mfaAuthenticated bool
 	sessionCreated   time.Time
 
@@ -21,22 +22,34 @@ type who struct {
 	account, session span
 }
 
+// A part is a field of an identity that is not empty.
+type part struct {
+	span
+	field uint8 // its place in [Identity.strings]
+}
+
 // whoIs returns what an identity says that was read out of a text; false if it
 // cannot be told with parts of the text.
 func whoIs(id *Identity, text string) (w who, ok bool) {
 	w.mfaAuthenticated, w.sessionCreated = id.MFAAuthenticated, id.SessionCreated
 	for n, field := range id.strings() {
-		if w.strings[n], ok = spanOf(text, *field); !ok {
+		if *field == "" {
+			continue
+		}
+		if w.strings[w.n].span, ok = spanOf(text, *field); !ok {
 			return who{}, false
 		}
+		w.strings[w.n].field = uint8(n)
+		w.n++
 	}
 	return w, true
 }
 
-// tell is the reverse of whoIs.
+// tell is the reverse of whoIs, for an identity that is empty.
 func (w *who) tell(id *Identity, text string) {
-	for n, field := range id.strings() {
-		*field = w.strings[n].of(text)
+	fields := id.strings()
+	for _, p := range w.strings[:w.n] {
+		*fields[p.field] = p.of(text)
 	}
 	id.MFAAuthenticated, id.SessionCreated = w.mfaAuthenticated, w.sessionCreated
 }
