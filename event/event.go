@@ -118,9 +118,9 @@ type Event struct {
 
 	memo *Memo // that holds the event, see [Memo.Hold]
 
-	// bucketFirst says that Request has one bucketName, which comes first, and no
-	// escapes.
-	bucketFirst bool
+	// firstBucket is the length of Request's bucketName if that comes first, is
+	// the only one, and nothing in Request is escaped.
+	firstBucket int
 
 	// decoded says that every string is a part of Text, or stands alone: none
 	// keeps a larger text in memory.
@@ -238,10 +238,8 @@ func (e *Event) Resources() iter.Seq[Resource] {
 
 // Bucket returns the bucket that an S3 request names, or "".
 func (e *Event) Bucket() string {
-	if rest, ok := strings.CutPrefix(string(e.Request), bucketName); ok && e.bucketFirst {
-		if name, _, ok := strings.Cut(rest, `"`); ok {
-			return name
-		}
+	if n := len(bucketName) + e.firstBucket; n > len(bucketName) && n < len(e.Request) && e.Request[n] == '"' {
+		return string(e.Request[len(bucketName):n])
 	}
 	return bucket.Of(e)
 }
@@ -249,16 +247,19 @@ func (e *Event) Bucket() string {
 // bucketName is how S3's requests begin in CloudTrail.
 const bucketName = `{"bucketName":"`
 
-// namesBucketFirst reports whether an object begins with its only bucketName,
-// which is its text, and has no escapes.
-func namesBucketFirst(object string) bool {
+// firstBucket returns the length of the bucketName of an object that begins with
+// it, if it is the only one and nothing is escaped; else 0.
+func firstBucket(object string) int {
 	rest, ok := strings.CutPrefix(object, bucketName)
 	if !ok || strings.IndexByte(rest, '\\') >= 0 {
-		return false
+		return 0
 	}
 	name, rest, _ := strings.Cut(rest, `"`)
 	// Another one would end like this, which begins with a rare letter.
-	return utf8.ValidString(name) && !strings.Contains(rest, `Name"`)
+	if !utf8.ValidString(name) || strings.Contains(rest, `Name"`) {
+		return 0
+	}
+	return len(name)
 }
 
 // ObjectKey returns the object key that an S3 request names, or "".

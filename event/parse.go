@@ -302,7 +302,7 @@ func (d *decoder) check(when string) (err error) {
 func (d *decoder) derive() {
 	e := &d.event
 	e.Operation = operation(e.Source, e.Name)
-	e.bucketFirst = namesBucketFirst(string(e.Request))
+	e.firstBucket = firstBucket(string(e.Request))
 	if e.Category == "" {
 		e.Category = category(e.Type, d.managed)
 	}
