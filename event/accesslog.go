@@ -59,22 +59,26 @@ type AccessLogLine struct {
 // has neither region nor account; AccountID is the caller's if that is known.
 // An error is a [*DecodeError].
 func ParseAccessLog(line string) (*Event, error) {
-	d := decoder{memory: takeMemory(defaultMaxDepth)}
+	d := decoder{event: new(Event), memory: takeMemory(defaultMaxDepth)}
 	err := d.accessLog(strings.TrimRight(line, "\r\n"))
 	memories.Put(d.memory)
 	d.memory = nil
 	if err != nil {
 		return nil, &DecodeError{Err: err}
 	}
-	return &d.event, nil
+	return d.event, nil
 }
 
-// accessLog fills d.event from a line of an access log.
+// accessLog fills the event from a line of an access log.
 func (d *decoder) accessLog(line string) error {
-	if err := d.access.parse(line); err != nil {
+	e := d.event
+	if e.Access == nil {
+		e.Access = new(AccessLogLine)
+	}
+	a := e.Access
+	if err := a.parse(line); err != nil {
 		return err
 	}
-	a, e := &d.access, &d.event
 	call := accessLogCall(a)
 	*e = Event{
 		ID: contentID(line), RequestID: a.RequestID, Category: AccessLog, Type: "AwsApiCall", Time: a.Time,

@@ -107,6 +107,19 @@ func FuzzRead(f *testing.F) {
 		if !reflect.DeepEqual(whole, bytewise) {
 			t.Fatalf("depends on how the input arrives:\n%q\n%q", whole, bytewise)
 		}
+		var batched []string
+		for events, err := range event.ReadBatches(bytes.NewReader(data), &event.ReadOptions{MaxRecord: 4 << 10, MaxDecompressed: 1 << 16, Reuse: true}) {
+			if err != nil {
+				batched = append(batched, err.Error())
+			}
+			for _, e := range events {
+				checkEvent(t, e)
+				batched = append(batched, strings.Clone(e.ID))
+			}
+		}
+		if !reflect.DeepEqual(whole, batched) {
+			t.Fatalf("batches have something else:\n%q\n%q", whole, batched)
+		}
 	})
 }
 

@@ -27,8 +27,7 @@ func TestReadIsLinear(t *testing.T) {
 	} {
 		work := func(size int) (work, results int64) {
 			input := strings.Repeat(pattern, size/len(pattern)+1)
-			s := newStream(nil, &ReadOptions{MaxRecord: 64 << 10})
-			s.yield = func(*Event, error) bool { results++; return true }
+			s := newStream(func([]*Event, error) bool { results++; return true }, &ReadOptions{MaxRecord: 64 << 10})
 			w := newWindow(strings.NewReader(input), 0, false)
 			s.values(w, 0)
 			assert.Equal(t, io.EOF, w.err, name)

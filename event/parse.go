@@ -21,7 +21,7 @@ import (
 // record without eventID gets an ID made from its content. Unlike the events
 // of [Read], the result is the caller's to keep. An error is a [*DecodeError].
 func Parse(record string) (*Event, error) {
-	d := decoder{memory: takeMemory(defaultMaxDepth)}
+	d := decoder{event: new(Event), memory: takeMemory(defaultMaxDepth)}
 	end, err := d.decode(record, defaultMaxDepth)
 	memories.Put(d.memory)
 	d.memory = nil
@@ -36,14 +36,12 @@ func Parse(record string) (*Event, error) {
 		}
 		return nil, &DecodeError{Offset: int64(end), Err: err}
 	}
-	return &d.event, nil
+	return d.event, nil
 }
 
-// A decoder turns the text of records into events, again and again in the same
-// memory.
+// A decoder turns the text of records into events.
 type decoder struct {
-	event   Event
-	access  AccessLogLine
+	event   *Event // to be filled
 	scratch []byte
 
 	// Of the record at hand.
@@ -64,7 +62,9 @@ type memory struct {
 	clock      clock
 	order      jsonscan.Order // of members
 	bufs       buffers        // of a window
-	maxDepth   int            // of the values that the memos know
+	slots      []Event        // of a stream that yields batches; nil before the first
+	batch      []*Event
+	maxDepth   int // of the values that the memos know
 }
 
 func newMemory(maxDepth int) *memory {
@@ -147,16 +147,15 @@ var recordNames = jsonscan.NewNames([]string{
 	tlsDetails:                   "tlsDetails",
 }[1:]...)
 
-// decode fills d.event from the record that text starts with. It returns the
+// decode fills the event from the record that text starts with. It returns the
 // offset of the record's end, even if it is not a good one; with ErrSyntax and
 // ErrTooDeep, that of the fault. With an error, the event is only partly filled.
 func (d *decoder) decode(text string, maxDepth int) (int, error) {
-	d.event = Event{}
-	d.event.decoded = true
+	*d.event = Event{decoded: true}
 	d.managed, d.readOnly, d.who = "", "", nil
 	var when string
 	var insight Raw
-	e := &d.event
+	e := d.event
 	depth, member := maxDepth-1, jsonscan.Start
 	start := jsonscan.Space(text, 0)
 	i, f := jsonscan.Enter(text, start, maxDepth)
@@ -262,7 +261,7 @@ type agent struct {
 
 // userAgent reads the userAgent member whose value is at text[i].
 func (d *decoder) userAgent(text string, i, depth int) (int, jsonscan.Fault) {
-	e := &d.event
+	e := d.event
 	if k := d.agents.find(text[i:]); k != nil {
 		e.UserAgent, e.Tool = k.value.text.of(text[i:]), k.value.tool
 		return i + len(k.text), 0
@@ -283,7 +282,7 @@ func (d *decoder) userAgent(text string, i, depth int) (int, jsonscan.Fault) {
 // check reports why the members read so far do not make a record, and sets the
 // event's time.
 func (d *decoder) check(when string) (err error) {
-	e := &d.event
+	e := d.event
 	switch {
 	case e.Category == "Aggregated" || e.Type == "AwsAggregatedEvent":
 		return ErrAggregated
@@ -300,7 +299,7 @@ func (d *decoder) check(when string) (err error) {
 
 // derive sets the fields that follow from others.
 func (d *decoder) derive() {
-	e := &d.event
+	e := d.event
 	e.Operation = operation(e.Source, e.Name)
 	e.firstBucket = firstBucket(string(e.Request))
 	if e.Category == "" {

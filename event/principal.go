@@ -81,7 +81,7 @@ func (k Kind) String() string {
 
 // principal sets the event's principal from its identity.
 func (d *decoder) principal() {
-	e := &d.event
+	e := d.event
 	id := &e.Identity
 	p := &e.Principal
 	account := ownAccount(id)

@@ -93,25 +93,67 @@ const (
 // from r, so it is of use once. It belongs to one goroutine.
 func Read(r io.Reader, o *ReadOptions) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
-		s := newStream(yield, o)
-		s.source.r = r
-		defer s.close()
-		s.read(&s.source, 0, false, 0)
-		if s.source.err != nil && !s.done {
-			yield(nil, fmt.Errorf("event: reading: %w", s.source.err))
-		}
+		newStream(func(one []*Event, err error) bool {
+			if err != nil {
+				return yield(nil, err)
+			}
+			return yield(one[0], nil)
+		}, o).all(r)
 	}
 }
 
-func newStream(yield func(*Event, error) bool, o *ReadOptions) *stream {
+// ReadBatches is [Read] by the batch: decoding some events in a row and then
+// working on them in a row takes less time than doing both by turns
+// (examples/benchmarks). The events of a batch, and the slice, are valid until
+// the next iteration or the end of the loop, which reuse them. An error comes
+// alone, in the place of its record, with a nil batch. There are 1 to 32 events
+// in a batch: none waits for input that is yet to come.
+func ReadBatches(r io.Reader, o *ReadOptions) iter.Seq2[[]*Event, error] {
+	return func(yield func([]*Event, error) bool) {
+		s := newStream(yield, o)
+		s.inBatches()
+		s.all(r)
+	}
+}
+
+// maxBatch events are most of what the first cache of a processor has room for.
+const maxBatch = 32
+
+// newStream returns a stream that yields one event at a time.
+func newStream(yield func([]*Event, error) bool, o *ReadOptions) *stream {
 	s := &stream{yield: yield, options: o.withDefaults()}
 	s.decoder.memory = takeMemory(s.options.MaxDepth)
+	s.slots, s.batch = s.oneSlot[:], s.oneEvent[:0]
+	s.decoder.event = &s.slots[0]
 	return s
 }
 
-// close lets the next stream have the memory of this one. The event stays.
+// inBatches makes a new stream yield more events at a time.
+func (s *stream) inBatches() {
+	m := s.decoder.memory
+	if m.slots == nil {
+		m.slots, m.batch = make([]Event, maxBatch), make([]*Event, 0, maxBatch)
+	}
+	s.slots, s.batch = m.slots, m.batch
+	s.decoder.event = &s.slots[0]
+}
+
+// all reads everything.
+func (s *stream) all(r io.Reader) {
+	defer s.close()
+	s.source.r = r
+	s.read(&s.source, 0, false, 0)
+	if s.flush(); s.source.err != nil && !s.done {
+		s.yield(nil, fmt.Errorf("event: reading: %w", s.source.err))
+	}
+}
+
+// close lets the next stream have the memory of this one. A single event stays.
 func (s *stream) close() {
 	s.decoder.bufs.trim()
+	if len(s.slots) > 1 {
+		clear(s.slots[:s.filled])
+	}
 	memories.Put(s.decoder.memory)
 	s.decoder.memory = nil
 }
@@ -158,7 +200,7 @@ func (s *stream) read(r io.Reader, base int64, fixed bool, level int) {
 	start := &beginning{r: r}
 	if !bytes.Equal(start.peek(), gzipMagic) {
 		w := newWindow(start, base, fixed)
-		w.reuse = s.options.Reuse
+		w.reuse, w.stream = s.options.Reuse, s
 		w.bufs, s.decoder.bufs = s.decoder.bufs, w.bufs // an input inside this one needs its own
 		w.chunk = min(max(w.chunk, cap(w.bufs.next)*8/9), maxChunk)
 		s.values(w, level)

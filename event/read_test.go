@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -360,6 +361,99 @@ func TestReadStops(t *testing.T) {
 	}
 }
 
+// Batches have what single events have, all of a batch at once, whatever the
+// memory that is used again.
+func TestReadBatches(t *testing.T) {
+	var records []string
+	for i := range 1000 {
+		records = append(records, strings.Replace(versionFirst(fmt.Sprint("id", i)), `}`, fmt.Sprintf(`,"requestID":%q}`, strings.Repeat("x", i*i%1999)), 1))
+	}
+	array := `{"Records":[` + strings.Join(records, ",") + "]}"
+	inputs := map[string]string{
+		"array":         array,
+		"lines":         strings.Join(records, "\n"),
+		"gzip":          zip(array),
+		"subscription":  subscription(records[:100]...),
+		"faults":        strings.Join(records[:100], "\n") + "\n" + records[0][:90] + "\n[1," + strings.Join(records[100:], ","),
+		"access log":    strings.Repeat(accessLine+"\n", 100),
+		"bad lines":     strings.Repeat(accessLine+"\nx\n"+accessLine+"\n", 50),
+		"inner inputs":  strings.Repeat(`{"data":"`+base64Of(zip(strings.Join(records[:50], "\n")))+`"}`+"\n"+records[1]+"\n", 20),
+		"one":           records[0],
+		"none":          "",
+		"swallowed one": "[" + strings.Join(records[:40], ",") + "," + records[40][:len(records[40])-1] + "," + strings.Join(records[41:80], ",") + "]",
+	}
+	for name, input := range inputs {
+		for _, reuse := range []bool{false, true} {
+			o := &event.ReadOptions{Reuse: reuse}
+			var want, got []any
+			for e, err := range event.Read(strings.NewReader(input), o) {
+				if err != nil {
+					want = append(want, err.Error())
+				} else {
+					want = append(want, e.Clone())
+				}
+			}
+			var last []*event.Event
+			for batch, err := range event.ReadBatches(strings.NewReader(input), o) {
+				last = batch
+				if err != nil {
+					assert.Empty(t, batch)
+					got = append(got, err.Error())
+					continue
+				}
+				assert.NotEmpty(t, batch)
+				assert.LessOrEqual(t, len(batch), 32)
+				for _, e := range batch {
+					got = append(got, e.Clone())
+				}
+			}
+			assert.Equal(t, len(want), len(got), name)
+			assert.True(t, reflect.DeepEqual(want, got), name)
+			for _, e := range last {
+				assert.Empty(t, e.Text, "the memory is let go") // and nobody has it yet
+			}
+		}
+	}
+}
+
+// No event waits for input that has not come.
+func TestReadBatchesDoesNotWait(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	arrived := make(chan int)
+	go func() {
+		defer close(arrived)
+		for batch, err := range event.ReadBatches(r, nil) {
+			if assert.NoError(t, err) {
+				arrived <- len(batch)
+			}
+		}
+	}()
+	for range 3 {
+		io.WriteString(w, record("a")+"\n"+record("b")+"\n")
+		assert.Equal(t, 2, <-arrived)
+	}
+	w.Close()
+	<-arrived
+}
+
+func TestReadBatchesStops(t *testing.T) {
+	for _, input := range []string{strings.Repeat(record("a"), 100), "[1,2]", strings.Repeat(accessLine+"\n", 100), record("a") + "x"} {
+		n := 0
+		for range event.ReadBatches(strings.NewReader(input), nil) {
+			n++
+			break
+		}
+		assert.Equal(t, 1, n)
+	}
+	failure := errors.New("disk")
+	var last error
+	for _, err := range event.ReadBatches(io.MultiReader(strings.NewReader(record("a")), iotest.ErrReader(failure)), nil) {
+		last = err
+	}
+	assert.ErrorIs(t, last, failure)
+}
+
 func TestReadOptions(t *testing.T) {
 	a := record("a")
 	for _, tt := range []struct {
@@ -445,6 +539,13 @@ func TestReadSmallFiles(t *testing.T) {
 	allocations := testing.AllocsPerRun(100, func() {
 		file.Reset(text)
 		for _, err := range event.Read(file, &event.ReadOptions{Reuse: true}) {
+			assert.NoError(t, err)
+		}
+	})
+	assert.Less(t, allocations, 10.0)
+	allocations = testing.AllocsPerRun(100, func() {
+		file.Reset(text)
+		for _, err := range event.ReadBatches(file, &event.ReadOptions{Reuse: true}) {
 			assert.NoError(t, err)
 		}
 	})

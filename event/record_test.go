@@ -54,9 +54,9 @@ func FuzzRecord(f *testing.F) {
 		f.Add(s)
 	}
 	const maxDepth = jsonscan.MaxDepth
-	warm := &decoder{memory: newMemory(maxDepth)}
+	warm := &decoder{event: new(Event), memory: newMemory(maxDepth)}
 	f.Fuzz(func(t *testing.T, text string) {
-		d := &decoder{memory: newMemory(maxDepth)}
+		d := &decoder{event: new(Event), memory: newMemory(maxDepth)}
 		end, err := d.decode(text, maxDepth)
 		valid := json.Valid([]byte(text))
 		space := strings.Trim(text, " \t\r\n")
@@ -81,7 +81,7 @@ func FuzzRecord(f *testing.F) {
 			t.Fatal(err)
 		}
 		member := func(name string) Raw { return Raw(members[name]) }
-		e := &d.event
+		e := d.event
 		agent := member("userAgent").Text()
 		if n := len(agent); n > 1 && agent[0] == '[' && agent[n-1] == ']' {
 			agent = agent[1 : n-1]

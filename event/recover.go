@@ -93,10 +93,10 @@ func (w *window) affords(n int64) bool {
 // swallowed reports and decodes the records inside the last one: where one
 // lacks its closing brackets, those after it look like a part of it.
 func (s *stream) swallowed(w *window, level int) {
-	if !s.decoded {
+	if s.decoded == "" {
 		return
 	}
-	inner := textWindow(s.decoder.event.Text, s.decodedAt, w.fixed)
+	inner := textWindow(s.decoded, s.decodedAt, w.fixed)
 	inner.pos++
 	if inner.seekRecord() {
 		s.fail(inner.offset(inner.pos), errSwallowed)

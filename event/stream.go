@@ -11,10 +11,16 @@ import (
 // A stream is one call of [Read]: it walks over the values of an input, and
 // over the inputs inside, and yields what they decode to.
 type stream struct {
-	yield   func(*Event, error) bool
+	yield   func([]*Event, error) bool
 	options ReadOptions
 	decoder decoder
 	source  source
+
+	slots    []Event  // that are filled in turn
+	filled   int      // how many of them have been
+	batch    []*Event // those that are to be yielded
+	oneSlot  [1]Event // of a stream that yields one at a time
+	oneEvent [1]*Event
 
 	done         bool  // the caller wants no more
 	records      int   // yielded so far, as events or errors
@@ -23,8 +29,8 @@ type stream struct {
 
 	bridged bool // inside an EventBridge event
 
-	decoded   bool  // the last value was a record, at decodedAt
-	decodedAt int64 // its offset
+	decoded   string // the last value, if it was a record
+	decodedAt int64  // its offset
 }
 
 // isContainer reports whether it is under this name that envelopes hold an
@@ -48,20 +54,41 @@ func isPreamble(key string) bool {
 	return false
 }
 
-func (s *stream) emit(e *Event) {
-	e.EventBridge = s.bridged
+// emit takes the event that the decoder has filled into the batch.
+func (s *stream) emit() {
+	s.decoder.event.EventBridge = s.bridged
 	s.recovering = false
 	s.records++
-	s.done = s.done || !s.yield(e, nil)
+	s.batch = append(s.batch, s.decoder.event)
+	s.filled = max(s.filled, len(s.batch))
+	if len(s.batch) == len(s.slots) {
+		s.flush()
+		return
+	}
+	s.decoder.event = &s.slots[len(s.batch)]
+}
+
+// flush yields the batch.
+func (s *stream) flush() {
+	if len(s.batch) > 0 && !s.done {
+		s.done = !s.yield(s.batch, nil)
+	}
+	s.batch, s.decoder.event = s.batch[:0], &s.slots[0]
 }
 
 func (s *stream) fail(offset int64, err error) {
 	if s.done || s.recovering && (errors.Is(err, ErrSyntax) || errors.Is(err, errNoShape)) {
 		return
 	}
-	err = &DecodeError{Record: s.records, Offset: offset, Err: err}
+	s.report(&DecodeError{Record: s.records, Offset: offset, Err: err})
+}
+
+// report yields an error in the place of a record.
+func (s *stream) report(err error) {
 	s.records++
-	s.done = !s.yield(nil, err)
+	if s.flush(); !s.done {
+		s.done = !s.yield(nil, err)
+	}
 }
 
 // values decodes an input: JSON values one after the other, or lines.
@@ -87,7 +114,7 @@ func startsJSON(c byte) bool { return c == '{' || c == '[' || c == '"' }
 // It moves behind it and returns true or, if there was a fault, moves to where
 // the next value may start and returns false.
 func (s *stream) value(w *window, level int) bool {
-	s.decoded = false
+	s.decoded = ""
 	switch w.text[w.pos] {
 	case '{':
 		if strings.HasPrefix(w.text[w.pos+1:], recordStart) { // the usual case
@@ -196,10 +223,10 @@ func (s *stream) rescue(v string, offset int64) {
 	}
 	_, err := s.decoder.decode(v, s.options.MaxDepth)
 	switch {
-	case err == nil && s.tooLate(&s.decoder.event):
+	case err == nil && s.tooLate():
 		s.fail(offset, errTooLate)
 	case err == nil:
-		s.emit(&s.decoder.event)
+		s.emit()
 	}
 }
 
@@ -286,14 +313,13 @@ func (s *stream) record(w *window, level int) bool {
 		}
 	}
 	start := w.offset(w.pos)
-	e := &s.decoder.event
 	switch {
-	case err == nil && s.tooLate(e):
+	case err == nil && s.tooLate():
 		err = errTooLate
 	case err == nil:
 		w.pos += end
-		s.decoded, s.decodedAt, w.lent = true, start, true
-		s.emit(e)
+		s.decoded, s.decodedAt, w.lent = s.decoder.event.Text, start, true
+		s.emit()
 		return true
 	case err == errCutShort:
 		fault := w.at(w.pos + end)
@@ -308,7 +334,7 @@ func (s *stream) record(w *window, level int) bool {
 	case errors.Is(err, errNoShape):
 		w.pos += end
 		s.unwrap(text[:end], start, w.fixed, level+1)
-		s.decoded = false
+		s.decoded = ""
 		return true
 	}
 	w.pos += end
@@ -354,8 +380,8 @@ func (s *stream) scan(w *window) (v string, ok, after bool) {
 // errTooLate refuses a record dated after [ReadOptions].NotAfter.
 var errTooLate = fmt.Errorf("%w: dated later than allowed", ErrTime)
 
-func (s *stream) tooLate(e *Event) bool {
-	return !s.options.NotAfter.IsZero() && e.Time.After(s.options.NotAfter)
+func (s *stream) tooLate() bool {
+	return !s.options.NotAfter.IsZero() && s.decoder.event.Time.After(s.options.NotAfter)
 }
 
 // lines decodes the lines of an access log.
@@ -373,11 +399,11 @@ func (s *stream) lines(w *window) {
 			s.fail(start, err)
 			continue
 		}
-		if s.tooLate(&s.decoder.event) {
+		if s.tooLate() {
 			s.fail(start, errTooLate)
 			continue
 		}
-		s.emit(&s.decoder.event)
+		s.emit()
 	}
 }
 

@@ -79,12 +79,9 @@ func (s *stream) unwrap(text string, offset int64, fixed bool, level int) {
 
 // finding yields a finding of GuardDuty: no event, but not to be lost.
 func (s *stream) finding(text string, offset int64) {
-	if s.done {
-		return
+	if !s.done {
+		s.report(&DecodeError{Record: s.records, Offset: offset, Err: ErrGuardDuty, Text: strings.Clone(text)})
 	}
-	err := &DecodeError{Record: s.records, Offset: offset, Err: ErrGuardDuty, Text: strings.Clone(text)}
-	s.records++
-	s.done = !s.yield(nil, err)
 }
 
 // inner decodes text that was a string in a wrapper.

@@ -16,17 +16,18 @@ const (
 // large steps. Each of them makes one new string or, with reuse, overwrites the
 // memory of an earlier one, but for that of the last record.
 type window struct {
-	r     io.Reader
-	text  string // the part in memory
-	pos   int    // what lies before it has been read
-	gone  int64  // how much of the input is no longer in memory
-	base  int64  // the offset of the input's first byte
-	fixed bool   // the input is inside a wrapper, so all of it has the offset base
-	bufs  buffers
-	reuse bool // the memory of strings; see [ReadOptions.Reuse]
-	lent  bool // the last record is a part of the text
-	chunk int
-	err   error // why the input ends: io.EOF, or a failure
+	r      io.Reader
+	text   string // the part in memory
+	pos    int    // what lies before it has been read
+	gone   int64  // how much of the input is no longer in memory
+	base   int64  // the offset of the input's first byte
+	fixed  bool   // the input is inside a wrapper, so all of it has the offset base
+	bufs   buffers
+	reuse  bool // the memory of strings; see [ReadOptions.Reuse]
+	lent   bool // the last record is a part of the text
+	chunk  int
+	err    error   // why the input ends: io.EOF, or a failure
+	stream *stream // with events that are parts of the text; or nil
 
 	rescanned int64 // bytes given up once and read again
 	cutShort  bool  // that the input ends inside a value has been reported
@@ -78,6 +79,9 @@ func (w *window) rest(limit int) string {
 func (w *window) more() bool {
 	if w.err != nil {
 		return false
+	}
+	if w.stream != nil {
+		w.stream.flush()
 	}
 	kept := w.text[w.pos:]
 	size := len(kept) + max(w.chunk, len(kept))

@@ -71,18 +71,16 @@ func detectEach(name string, open opener) benchCase {
 		if err != nil {
 			return 0, err
 		}
-		one := make([]*event.Event, 1)
 		for _, path := range paths {
 			err := withFile(path, func(r io.Reader) error {
-				for e, err := range event.Read(r, o) {
+				for batch, err := range event.ReadBatches(r, o) {
 					if err != nil {
 						return err
 					}
-					one[0] = e
-					if _, err := engine.Process(context.Background(), one); err != nil {
+					if _, err := engine.Process(context.Background(), batch); err != nil {
 						return err
 					}
-					n++
+					n += len(batch)
 				}
 				return nil
 			})
