@@ -1,6 +1,6 @@
 // Command lambda runs detection as an AWS Lambda function, on logs as AWS pushes
-// them: EventBridge events, CloudWatch Logs subscriptions, and notifications about
-// log files in S3, which it fetches. Findings go to the function's log as lines of
+// them: EventBridge events, CloudWatch Logs subscriptions, and notifications of S3
+// and CloudTrail about log files, which it fetches. Findings go to the function's log as lines of
 // JSON.
 //
 // What is learnt is in the Valkey or Redis (ElastiCache, MemoryDB) that
