@@ -145,10 +145,10 @@ func (in *invocation) evaluate(ctx context.Context, events []*event.Event) error
 		in.Findings += len(findings)
 		err = engine.Flush(ctx)
 		if _, ok := errors.AsType[*baseline.ConflictError](err); !ok || try == tries {
-			if engine.Stats().Rejected > 0 {
+			if err = errors.Join(failed, err); err == nil && engine.Stats().Rejected > 0 {
 				in.reject(events)
 			}
-			return errors.Join(failed, err)
+			return err
 		}
 	}
 }

@@ -42,13 +42,13 @@ type server struct {
 	vars     expvar.Map
 }
 
-func newServer(engine *detect.Engine, findings io.Writer, l *limits) *server {
+func newServer(set *detect.Set, engine *detect.Engine, findings io.Writer, l *limits) *server {
 	s := &server{limits: *l}
 	s.body = cmp.Or(s.body, 16<<20)
 	s.decompressed = cmp.Or(s.decompressed, 64<<20)
 	s.records = cmp.Or(s.records, 100_000)
 	s.places = make(chan struct{}, cmp.Or(s.waiting, 16))
-	s.commits = newCommitter(engine, findings)
+	s.commits = newCommitter(set, engine, findings)
 	s.mux.HandleFunc("POST /", s.take)
 	s.mux.HandleFunc("GET /healthz", s.health)
 	s.mux.Handle("GET /debug/vars", expvar.Handler())
