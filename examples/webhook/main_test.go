@@ -210,6 +210,20 @@ func TestUnreadRecord(t *testing.T) {
 	assert.Equal(t, []string{"alice", "bob"}, out.subjects(t))
 }
 
+// TestLargeRecord pins that a record that is too large costs its neighbours
+// nothing, wherever it stands: its sender would send them again with it for ever.
+func TestLargeRecord(t *testing.T) {
+	alice, bob, large := quarantined("e1", "alice"), quarantined("e2", "bob"), `{"eventName":"`+strings.Repeat("x", 2<<20)+`"}`
+	for _, body := range []string{large + alice + bob, alice + large + bob, alice + bob + large, zipped(t, alice+bob+large)} {
+		var out log
+		_, url := start(t, nil, &out, nil)
+		resp, text := post(t, url, body)
+		assert.Equal(t, http.StatusOK, resp.StatusCode)
+		assert.Contains(t, text, `"records":2,"unread":1`)
+		assert.Equal(t, []string{"alice", "bob"}, out.subjects(t))
+	}
+}
+
 // TestFull fills all places with requests that wait for their findings to be
 // written: the next sender is told to come back, and once there is room, it can.
 func TestFull(t *testing.T) {
