@@ -431,9 +431,24 @@ func TestStart(t *testing.T) {
 	_, err = h.Invoke(t.Context(), []byte(`[]`))
 	assert.NoError(t, err)
 
-	var out bytes.Buffer
-	require.NoError(t, printTo(&out)(t.Context(), []detect.Finding{{ID: "1"}, {ID: "2"}}))
-	assert.Equal(t, 2, strings.Count(out.String(), "\n"))
+}
+
+// TestPrint pins that what one invocation prints is one write: those of others may
+// come in between.
+func TestPrint(t *testing.T) {
+	out := &pieces{}
+	findings := []detect.Finding{{ID: "1", Title: strings.Repeat("x", 10_000)}, {ID: "2"}}
+	require.NoError(t, printTo(out)(t.Context(), findings))
+	require.Len(t, *out, 1)
+	assert.Equal(t, 2, strings.Count((*out)[0], "\n"))
+}
+
+// pieces are what was written at a time.
+type pieces []string
+
+func (p *pieces) Write(b []byte) (int, error) {
+	*p = append(*p, string(b))
+	return len(b), nil
 }
 
 // startValkey starts a server for the test and returns its URL.

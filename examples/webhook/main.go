@@ -9,7 +9,9 @@
 //
 // An answer of 200 is a receipt: the findings are written, and what was learnt is
 // saved. Whoever got another answer, or none, sends again; what was learnt already
-// then counts as duplicate. So the endpoint may be killed at any time.
+// then counts as duplicate. So the endpoint may be killed at any time. An event that
+// a scope of one's own panics on would do so each time: the log has it then, with
+// its record, and the sender gets his receipt.
 //
 // Senders show the token in CLOUDTELL_TOKEN as a bearer token or as Firehose's
 // access key. Without one, the endpoint serves this machine only, under its own
