@@ -13,6 +13,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 )
 
 // A snapshot begins with snapshotMagic and a version byte. Numbers in it are
@@ -54,13 +56,18 @@ func (e *SnapshotError) Unwrap() error { return e.Err }
 // while it may be used. A crash at any time leaves the file that was there, or
 // the whole new one, which is on disk when Snapshot returns. The file is
 // readable by its owner only; a symbolic link stays one.
+//
+// It is written beside that file, under its name with ".new-" and a number. What
+// was left there by processes that died, the next Snapshot removes, if nobody has
+// written to it for ten minutes.
 func (m *Memory) Snapshot(path string) (err error) {
 	path = linked(path)
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".new-*")
+	f, err := os.CreateTemp(dir, filepath.Base(path)+unfinished+"*")
 	if err != nil {
 		return fmt.Errorf("baseline: snapshot: %w", err)
 	}
+	sweep(f) // first: there may be no room without
 	_, err = m.WriteTo(f)
 	if err == nil {
 		err = f.Sync()
@@ -80,6 +87,36 @@ func (m *Memory) Snapshot(path string) (err error) {
 	}
 	return nil
 }
+
+// unfinished is what the name of a snapshot being written has behind that of the
+// snapshot. A number follows.
+const unfinished = ".new-"
+
+// sweep removes the files beside a new one that are called like it, but for the
+// number, and were last written to ten minutes before. Of what another process is
+// writing the file system has a younger time; one that was stopped for so long
+// gets an error for its snapshot, which another one has overtaken. What cannot be
+// removed is left to the next.
+func sweep(f *os.File) {
+	now, err := f.Stat()
+	if err != nil {
+		return
+	}
+	dir, name := filepath.Split(f.Name())
+	stem := strings.TrimRight(name, digits)
+	files, _ := os.ReadDir(filepath.Clean(dir))
+	for _, file := range files {
+		if number, ok := strings.CutPrefix(file.Name(), stem); !ok || number == "" || strings.Trim(number, digits) != "" {
+			continue
+		}
+		info, err := file.Info()
+		if err == nil && info.Mode().IsRegular() && now.ModTime().Sub(info.ModTime()) >= 10*time.Minute {
+			os.Remove(filepath.Join(dir, file.Name()))
+		}
+	}
+}
+
+const digits = "0123456789"
 
 // linked follows symbolic links, also to a file that is not there yet.
 func linked(path string) string {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
@@ -76,6 +77,40 @@ func TestSnapshot(t *testing.T) {
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	assert.Len(t, files, 1, "and nothing else is left")
+}
+
+// What processes have left that died while they wrote is removed, and nothing else
+// is: not what another one is writing, nor what is called nearly like it.
+func TestSnapshotLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "snapshot")
+	old := time.Now().Add(-11 * time.Minute)
+	ages := map[string]time.Time{
+		"snapshot.new-1":    old,
+		"snapshot.new-2345": old,
+		"snapshot.new-3":    time.Now().Add(-5 * time.Minute),
+		"snapshot.new-":     old,
+		"snapshot.new-york": old,
+		"snapshot.new-4.gz": old,
+		"snapshot2.new-5":   old,
+		"snapshot":          old,
+	}
+	for name, at := range ages {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600))
+		require.NoError(t, os.Chtimes(filepath.Join(dir, name), at, at))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "snapshot.new-6"), 0o700))
+	require.NoError(t, os.Chtimes(filepath.Join(dir, "snapshot.new-6"), old, old))
+	m := memoryOf(t, someRecords...)
+	require.NoError(t, m.Snapshot(path))
+	require.NoError(t, m.Restore(path))
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	var left []string
+	for _, file := range files {
+		left = append(left, file.Name())
+	}
+	assert.Equal(t, []string{"snapshot", "snapshot.new-", "snapshot.new-3", "snapshot.new-4.gz", "snapshot.new-6", "snapshot.new-york", "snapshot2.new-5"}, left)
 }
 
 func TestSnapshotErrors(t *testing.T) {

@@ -177,13 +177,19 @@ func (e *Engine) consumer(ctx context.Context, partition int) error {
 	return nil
 }
 
+// message returns a message for a subject below the engine's name.
+func (e *Engine) message(subject, id string, data []byte) *nats.Msg {
+	m := nats.NewMsg(e.c.Name + "." + subject)
+	m.Header.Set(jetstream.MsgIDHeader, id)
+	m.Data = data
+	return m
+}
+
 // Send implements [worker.Queue].
 func (e *Engine) Send(ctx context.Context, messages []worker.Routed) error {
 	all := make([]*nats.Msg, len(messages))
 	for i, m := range messages {
-		all[i] = nats.NewMsg(fmt.Sprintf("%s.events.%d.%s", e.c.Name, m.Partition, m.Scope))
-		all[i].Data = m.Data
-		all[i].Header.Set(jetstream.MsgIDHeader, m.ID)
+		all[i] = e.message(fmt.Sprintf("events.%d.%s", m.Partition, m.Scope), m.ID, m.Data)
 	}
 	return e.store(ctx, "send", all)
 }
@@ -192,9 +198,7 @@ func (e *Engine) Send(ctx context.Context, messages []worker.Routed) error {
 func (e *Engine) Publish(ctx context.Context, alerts []worker.Alert) error {
 	all := make([]*nats.Msg, len(alerts))
 	for i, a := range alerts {
-		all[i] = nats.NewMsg(e.c.Name + ".findings")
-		all[i].Data = a.Data
-		all[i].Header.Set(jetstream.MsgIDHeader, a.ID)
+		all[i] = e.message("findings", a.ID, a.Data)
 	}
 	return e.store(ctx, "publish", all)
 }
@@ -204,9 +208,7 @@ func (e *Engine) Publish(ctx context.Context, alerts []worker.Alert) error {
 func (e *Engine) Reject(ctx context.Context, letters []worker.Letter) error {
 	all := make([]*nats.Msg, len(letters))
 	for i, l := range letters {
-		all[i] = nats.NewMsg(e.c.Name + ".dead")
-		all[i].Data = l.Data
-		all[i].Header.Set(jetstream.MsgIDHeader, l.ID)
+		all[i] = e.message("dead", l.ID, l.Data)
 		all[i].Header.Set(headerError, strconv.QuoteToASCII(l.Error))
 	}
 	return e.store(ctx, "reject", all)

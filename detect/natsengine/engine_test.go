@@ -2,6 +2,7 @@ package natsengine_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,6 +60,40 @@ func TestStore(t *testing.T) {
 		}
 		return e.Store(), nil
 	})
+}
+
+// What an operator deletes from the bucket is a key never saved again, and what he
+// puts there is damaged, to whoever reads it. Neither is in its neighbours' way.
+func TestStoreInOtherHands(t *testing.T) {
+	js := connect(t)
+	e := open(t, js, &natsengine.Config{Partitions: 1})
+	bucket, err := js.KeyValue(t.Context(), "cloudtell-records")
+	require.NoError(t, err)
+	keys := []string{"a", "b", "c", "d"}
+	s := e.Store()
+	for version := range uint64(2) {
+		var records []baseline.Record
+		for _, key := range keys {
+			records = append(records, baseline.Record{Key: key, Version: version, Data: []byte("data")})
+		}
+		require.NoError(t, s.Save(t.Context(), records))
+	}
+	name := func(key string) string { return base64.RawURLEncoding.EncodeToString([]byte(key)) }
+	require.NoError(t, bucket.Delete(t.Context(), name("a")))
+	require.NoError(t, bucket.Purge(t.Context(), name("b")))
+	_, err = bucket.Put(t.Context(), name("c"), []byte{0, 1})
+	require.NoError(t, err)
+	for _, s := range []baseline.Store{s, e.Store()} { // one that has seen them, and one that has not
+		records, err := s.Load(t.Context(), keys)
+		require.NoError(t, err)
+		require.Equal(t, []baseline.Record{
+			{Key: "a"}, {Key: "b"}, {Key: "c", Version: 1, Data: []byte{0, 1}}, {Key: "d", Version: 2, Data: []byte("data")},
+		}, records)
+	}
+	var conflict *baseline.ConflictError
+	require.ErrorAs(t, s.Save(t.Context(), []baseline.Record{{Key: "a", Version: 2}, {Key: "b", Version: 2}, {Key: "c", Version: 2}}), &conflict)
+	require.Equal(t, []string{"a", "b", "c"}, conflict.Keys)
+	require.NoError(t, s.Save(t.Context(), []baseline.Record{{Key: "a"}, {Key: "b"}, {Key: "c", Version: 1}}))
 }
 
 func TestQueue(t *testing.T) {

@@ -90,7 +90,7 @@ func (s *store) Load(ctx context.Context, keys []string) ([]baseline.Record, err
 	return records, nil
 }
 
-// get reads a key; a zero revision and no data if it is not there.
+// get reads a key; version 0 and no data if it is not there.
 func (s *store) get(ctx context.Context, key string) (revision, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -101,9 +101,12 @@ func (s *store) get(ctx context.Context, key string) (revision, []byte, error) {
 	if err != nil {
 		return revision{}, nil, err
 	}
+	if op := m.Header.Get("KV-Operation"); op == "DEL" || op == "PURGE" { // somebody has deleted it: by convention that leaves a message
+		return revision{0, m.Sequence}, nil, nil
+	}
 	version, n := binary.Uvarint(m.Data)
-	if n <= 0 || version == 0 {
-		return revision{}, nil, fmt.Errorf("%w: %q has no version", baseline.ErrCorrupt, key)
+	if n <= 0 || version == 0 { // it is not a store's: whoever reads the data finds it damaged
+		version, n = 1, 0
 	}
 	r := revision{version, m.Sequence}
 	s.remember(key, r)

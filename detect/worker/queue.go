@@ -79,8 +79,9 @@ type Letter struct {
 	ID string `json:"id"`
 	// Error says what is wrong, and where.
 	Error string `json:"error"`
-	// Data is the input that the record was in, as it came. It is left out if
-	// that has more than [MaxLetter] bytes; then the ID says where to look.
+	// Data is the input that the record was in, as it came. The first letter about
+	// an input has it, if it has no more than [MaxLetter] bytes; in all others the
+	// ID says where to look.
 	Data []byte `json:"data,omitempty"`
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
@@ -55,6 +56,11 @@ type RouterOptions struct {
 	// once: Route returns the error. It should then be called again with the
 	// same input: what was sent already is known by its ID.
 	Retry detect.Retry
+	// NotAfter is asked at each input how late a record may be dated, an hour from
+	// now for instance. A later one becomes a letter: it would make all others of
+	// its key look late. Workers do not ask again, because they must make the same
+	// of a message each time it comes. The default is no such check.
+	NotAfter func() time.Time
 }
 
 // RouterStats counts what a router has done. What is sent
@@ -76,7 +82,7 @@ type RouterStats struct {
 // records of a key, or those that others have come more than the allowed
 // lateness apart: the order of a key's events is that in which they are sent.
 type Router struct {
-	set        *detect.Set
+	scopes     []*detect.Scope
 	queue      Queue
 	partitions int
 	o          RouterOptions
@@ -103,7 +109,7 @@ func NewRouter(set *detect.Set, queue Queue, partitions int, o *RouterOptions) (
 	if o == nil {
 		o = &RouterOptions{}
 	}
-	return &Router{set: set, queue: queue, partitions: partitions, o: *o}, nil
+	return &Router{scopes: set.Scopes(), queue: queue, partitions: partitions, o: *o}, nil
 }
 
 // Stats returns the counts so far.
@@ -111,12 +117,18 @@ func (r *Router) Stats() RouterStats { return r.stats }
 
 // Route sends the events of an input: the content of a log file, or a message
 // of another queue, in any shape that [event.Read] takes. name says where it is
-// from. Records that cannot be read, or have more than 512 KiB, become letters.
+// from. Records that cannot be read, or have more than 512 KiB, become letters, of
+// which the first has a copy of the input.
 // When Route returns nil, everything is stored, and the input may be
 // acknowledged where it came from.
 func (r *Router) Route(ctx context.Context, name string, input []byte) error {
 	r.reset()
-	for e, err := range event.Read(bytes.NewReader(input), &event.ReadOptions{Reuse: true, MaxRecord: maxRecord}) {
+	options := event.ReadOptions{Reuse: true, MaxRecord: maxRecord}
+	if r.o.NotAfter != nil {
+		options.NotAfter = r.o.NotAfter()
+	}
+	copied := input
+	for e, err := range event.Read(bytes.NewReader(input), &options) {
 		if err != nil {
 			r.stats.Rejected++
 			id := name
@@ -124,7 +136,8 @@ func (r *Router) Route(ctx context.Context, name string, input []byte) error {
 			if errors.As(err, &broken) {
 				id += "#" + strconv.Itoa(broken.Record)
 			}
-			r.letters = append(r.letters, newLetter(id, fmt.Errorf("worker: input %s: %w", name, err), input))
+			r.letters = append(r.letters, newLetter(id, fmt.Errorf("worker: input %s: %w", name, err), copied))
+			copied = nil
 		} else {
 			r.add(e)
 		}
@@ -142,7 +155,7 @@ func (r *Router) add(e *event.Event) {
 	r.stats.Events++
 	var data []byte
 	rejected := false
-	for _, scope := range r.set.Scopes() {
+	for _, scope := range r.scopes {
 		key, err := scope.Of(e)
 		if err != nil {
 			rejected = true

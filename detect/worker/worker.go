@@ -23,9 +23,9 @@ type Options struct {
 	// every batch all the same: the cache saves loading them. The default is
 	// 10,000.
 	Cache int
-	// Updates publishes all revisions of findings, each time further events
-	// add to one. Otherwise only the first is published, and those that raise
-	// the severity.
+	// Updates publishes later revisions of findings too: of each finding that a
+	// batch's events add to the last one, and those that raise the severity.
+	// Otherwise only the first is published, and those that raise it.
 	Updates bool
 	// Retry is asked when the source, the store or the sink has failed, or when
 	// other workers keep saving the same records. The default is to give up at
@@ -254,18 +254,22 @@ func (w *Worker) decode(messages []Message) *batch {
 			b.first[p] = m.Offset
 		}
 		b.first[p] = min(b.first[p], m.Offset)
-		scope := w.scopes[m.Scope]
+		scope, copied, keyless := w.scopes[m.Scope], m.Data, false
 		for e, err := range records(m.Data) {
 			if err != nil {
 				stats.Rejected++
-				b.letters = append(b.letters, letterOf(m, err))
+				b.letters = append(b.letters, letterOf(m, err, copied))
+				copied = nil
 				continue
 			}
 			key := ""
 			if scope != nil {
 				if key, err = scope.Of(e); err != nil {
 					stats.Rejected++
-					b.letters = append(b.letters, letterOf(m, err))
+					if !keyless { // one letter, they would be of one ID
+						b.letters = append(b.letters, letterOf(m, err, m.Data))
+					}
+					keyless = true
 					continue
 				}
 			}
@@ -318,13 +322,13 @@ const maxDecompressed = 16 << 20
 
 // letterOf makes a letter of a message. Several of one message are told apart
 // by the record's number.
-func letterOf(m *Message, err error) Letter {
+func letterOf(m *Message, err error, data []byte) Letter {
 	id := m.Partition + "@" + strconv.FormatUint(m.Offset, 10)
 	var broken *event.DecodeError
 	if errors.As(err, &broken) {
 		id += "#" + strconv.Itoa(broken.Record)
 	}
-	return newLetter(id, fmt.Errorf("worker: message %s: %w", id, err), m.Data)
+	return newLetter(id, fmt.Errorf("worker: message %s: %w", id, err), data)
 }
 
 // load brings the records of the batch into the cache. The events of one that
@@ -387,8 +391,10 @@ func (b *batch) proves(v *envelope) bool {
 
 // refuse gives up the events of a key whose record cannot be read.
 func (w *Worker) refuse(b *batch, t *task, err error) {
-	for _, it := range t.items {
-		b.letters = append(b.letters, letterOf(it.message, fmt.Errorf("record of %q: %w", t.key, err)))
+	for i, it := range t.items {
+		if i == 0 || it.message != t.items[i-1].message { // one letter, they would be of one ID
+			b.letters = append(b.letters, letterOf(it.message, fmt.Errorf("record of %q: %w", t.key, err), it.message.Data))
+		}
 	}
 	w.count(func(s *Stats) { s.Rejected += int64(len(t.items)) })
 	t.items = nil
@@ -471,7 +477,7 @@ func (w *Worker) step(b *batch, t *task, e *entry, n int) (fits bool, err error)
 	last := t.items[n-1]
 	next.advance(last.partition, last.message.Offset+1)
 	var suppressed []string
-	size := 0
+	var news news
 	record, err := w.set.Apply(t.scope, e.record, events, func(f detect.Finding) {
 		switch {
 		case f.Suppressed != "":
@@ -479,18 +485,23 @@ func (w *Worker) step(b *batch, t *task, e *entry, n int) (fits bool, err error)
 				suppressed = append(suppressed, f.Rule)
 			}
 		case f.Revision == 0 || f.Raised || w.o.Updates:
-			a := alertOf(&f)
-			next.outbox = append(next.outbox, a)
-			size += len(a.ID) + len(a.Data)
+			news.add(f)
 		}
 	})
+	size := 0
+	for i := range news.findings {
+		a := alertOf(&news.findings[i])
+		next.outbox = append(next.outbox, a)
+		size += len(a.ID) + len(a.Data)
+	}
 	if size > maxOutbox && t.half(n) < n {
 		return false, nil
 	}
 	var panicked *detect.PanicError
 	if errors.As(err, &panicked) && record != nil {
 		w.count(func(s *Stats) { s.Panics++ })
-		b.letters = append(b.letters, letterOf(t.messageOf(panicked.EventID), panicked))
+		m := t.messageOf(panicked.EventID)
+		b.letters = append(b.letters, letterOf(m, panicked, m.Data))
 		err = nil
 	}
 	if err != nil {
@@ -499,6 +510,33 @@ func (w *Worker) step(b *batch, t *task, e *entry, n int) (fits bool, err error)
 	next.record = record
 	t.next, t.taken, t.suppress = &next, n, suppressed
 	return true, nil
+}
+
+// News are the findings of a step that are to be told. Of one finding's revisions
+// the first is news, and so is one that raises the severity; of others the last is
+// enough.
+type news struct {
+	findings []detect.Finding
+	standing map[string]int // by ID, the place of a revision that a later one replaces
+}
+
+func (n *news) add(f detect.Finding) {
+	if f.Revision > 0 {
+		if i, ok := n.standing[f.ID]; ok {
+			n.findings[i] = f
+			if f.Raised {
+				delete(n.standing, f.ID)
+			}
+			return
+		}
+		if !f.Raised {
+			if n.standing == nil {
+				n.standing = make(map[string]int)
+			}
+			n.standing[f.ID] = len(n.findings)
+		}
+	}
+	n.findings = append(n.findings, f)
 }
 
 func (t *task) messageOf(eventID string) *Message {

@@ -264,6 +264,90 @@ func TestRouter(t *testing.T) {
 	assert.Equal(t, input, string(m.Letters()[0].Data))
 }
 
+// A record from the future is refused where it comes in.
+func TestRouterNotAfter(t *testing.T) {
+	set, m := newSet(t), workertest.NewMemory(1)
+	now := eventtest.Start
+	r, err := worker.NewRouter(set, m, 1, &worker.RouterOptions{NotAfter: func() time.Time { return now.Add(time.Hour) }})
+	require.NoError(t, err)
+	input := []byte(eventtest.Record{Call: "iam:ListUsers"}.JSON() + eventtest.Record{Call: "iam:ListUsers", At: now.Add(2 * time.Hour)}.JSON())
+	require.NoError(t, r.Route(t.Context(), "now", input))
+	assert.Equal(t, worker.RouterStats{Events: 1, Messages: 1, Rejected: 1}, r.Stats())
+	require.Len(t, m.Letters(), 1)
+	assert.Contains(t, m.Letters()[0].Error, "input now: event: record 1")
+	assert.Contains(t, m.Letters()[0].Error, event.ErrTime.Error())
+	now = now.Add(time.Hour)
+	require.NoError(t, r.Route(t.Context(), "later", input))
+	assert.Equal(t, int64(3), r.Stats().Messages)
+}
+
+// However many records of an input cannot be read, and whoever meets them, it is
+// written down once.
+func TestLettersShareTheInput(t *testing.T) {
+	set, m := newSet(t), workertest.NewMemory(1)
+	sound := eventtest.Record{Call: "iam:ListUsers"}.JSON()
+	input := []byte(strings.Repeat(`{"eventTime":7}`, 100) + sound + sound)
+	r, err := worker.NewRouter(set, m, 1, nil)
+	require.NoError(t, err)
+	require.NoError(t, r.Route(t.Context(), "x", input))
+	assert.Equal(t, int64(100), r.Stats().Rejected)
+	before := m.Letters()
+	require.Len(t, before, 100)
+	assert.Equal(t, input, before[0].Data)
+	for _, l := range before[1:] {
+		assert.Nil(t, l.Data)
+	}
+
+	m, store := workertest.NewMemory(1), &baseline.Memory{}
+	require.NoError(t, store.Save(t.Context(), []baseline.Record{{Key: "principal/arn:aws:iam::111122223333:user/alice", Data: []byte("rubbish")}}))
+	require.NoError(t, m.Send(t.Context(), []worker.Routed{{Scope: "principal", Data: input}}))
+	s := drain(t, set, m, store, nil)
+	assert.Equal(t, int64(102), s.Rejected)
+	written := make(map[string]int)
+	for _, l := range m.Letters() {
+		written[l.ID] += len(l.Data)
+	}
+	assert.Len(t, written, 101)
+	assert.Equal(t, len(input), written["memory/0@0#0"])
+	assert.Zero(t, written["memory/0@0#1"])
+	assert.Equal(t, len(input), written["memory/0@0"], "of the two of the damaged record")
+}
+
+// A batch tells of a finding's revisions those that matter, as an engine does.
+func TestUpdates(t *testing.T) {
+	set := newSet(t)
+	var records []eventtest.Record
+	var events []*event.Event
+	for i := range 12 {
+		records = append(records, eventtest.Record{Call: "iam:ListUsers", At: eventtest.Start.Add(time.Duration(i) * time.Minute), Agent: fmt.Sprint("agent/", i)})
+		e, err := event.Parse(records[i].JSON())
+		require.NoError(t, err)
+		events = append(events, e)
+	}
+	for _, updates := range []bool{false, true} {
+		en, err := detect.NewEngine(set, nil, &detect.EngineOptions{Updates: updates})
+		require.NoError(t, err)
+		findings, err := en.Process(t.Context(), events)
+		require.NoError(t, err)
+		var want []int
+		for _, f := range findings {
+			want = append(want, f.Revision)
+		}
+
+		m := workertest.NewMemory(1)
+		put(t, set, m, records...)
+		w, err := worker.New(set, m.Source(100), &baseline.Memory{}, m, &worker.Options{Updates: updates})
+		require.NoError(t, err)
+		require.NoError(t, w.Run(t.Context()))
+		var got []int
+		for _, a := range m.Alerts() {
+			got = append(got, findingOf(t, a).Revision)
+		}
+		assert.Equal(t, want, got)
+		assert.Equal(t, map[bool][]int{false: {0, 5}, true: {0, 5, 8}}[updates], got, "the first, the one that raises it, the last")
+	}
+}
+
 // A line of an access log goes the same way.
 func TestAccessLog(t *testing.T) {
 	set, m := newSet(t), workertest.NewMemory(1)

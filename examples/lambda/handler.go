@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -35,7 +36,8 @@ type handler struct {
 // A result says what an invocation did.
 type result struct {
 	Records  int `json:"records"`
-	Unread   int `json:"unread"` // records that could not be read; the log says why
+	Unread   int `json:"unread"`   // further records, which could not be read; the log says why
+	Rejected int `json:"rejected"` // of the records, those that a scope panicked on; the log has them
 	Findings int `json:"findings"`
 }
 
@@ -133,8 +135,8 @@ func (in *invocation) evaluate(ctx context.Context, events []*event.Event) error
 			return err
 		}
 		findings, failed := engine.Process(ctx, events)
-		if p, ok := errors.AsType[*detect.PanicError](failed); ok && engine.Stats().Rejected == 0 {
-			log.Print(p) // the other rules had their say
+		if onlyPanics(failed) { // the other rules and scopes had their say, and these would panic again
+			log.Print(failed)
 			failed = nil
 		}
 		if err := in.deliver(ctx, findings); err != nil {
@@ -143,7 +145,37 @@ func (in *invocation) evaluate(ctx context.Context, events []*event.Event) error
 		in.Findings += len(findings)
 		err = engine.Flush(ctx)
 		if _, ok := errors.AsType[*baseline.ConflictError](err); !ok || try == tries {
-			return errors.Join(failed, err)
+			if err = errors.Join(failed, err); err == nil && engine.Stats().Rejected > 0 {
+				in.reject(events)
+			}
+			return err
+		}
+	}
+}
+
+// onlyPanics reports whether an error of an engine says nothing but that something
+// panicked: that the store is sound, and to try again is of no use.
+func onlyPanics(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !onlyPanics(err) })
+	}
+	_, ok := err.(*detect.PanicError)
+	return ok
+}
+
+// reject writes those of the events to the log that a scope panics on, each with
+// its record: nobody will send them again.
+func (in *invocation) reject(events []*event.Event) {
+	for _, e := range events {
+		rejected := false
+		for _, scope := range in.set.Scopes() {
+			if _, err := scope.Of(e); err != nil {
+				rejected = true
+				log.Printf("rejected: %v: %s", err, e.Text)
+			}
+		}
+		if rejected {
+			in.Rejected++
 		}
 	}
 }

@@ -121,6 +121,10 @@ func TestPayloads(t *testing.T) {
 		}
 		return `{"Records":[` + strings.Join(records, ",") + `]}`
 	}
+	trailEvent := `{"s3Bucket":"logs","s3ObjectKey":[` + quote(t, folder+"a b+c.json.gz") + `,` + quote(t, folder+"d.json.gz") + `]}`
+	snsEvent := func(message string) string {
+		return `{"Records":[{"EventSource":"aws:sns","Sns":{"Message":` + quote(t, message) + `}}]}`
+	}
 	sns := `{"Type":"Notification","MessageId":"m","TopicArn":"t","Message":` + quote(t, s3Event) + `}`
 	tests := []struct {
 		name, payload string
@@ -128,21 +132,26 @@ func TestPayloads(t *testing.T) {
 		subjects      []string
 	}{
 		{"EventBridge", `{"version":"0","id":"i","detail-type":"AWS API Call via CloudTrail","source":"aws.iam","detail":` + alice + `}`,
-			`{"records":1,"unread":0,"findings":1}`, []string{"alice"}},
-		{"CloudWatch Logs", `{"awslogs":{"data":"` + cloudwatch + `"}}`, `{"records":1,"unread":0,"findings":1}`, []string{"alice"}},
-		{"S3", s3Event, `{"records":2,"unread":0,"findings":2}`, []string{"alice", "bob"}},
+			`{"records":1,"unread":0,"rejected":0,"findings":1}`, []string{"alice"}},
+		{"CloudWatch Logs", `{"awslogs":{"data":"` + cloudwatch + `"}}`, `{"records":1,"unread":0,"rejected":0,"findings":1}`, []string{"alice"}},
+		{"S3", s3Event, `{"records":2,"unread":0,"rejected":0,"findings":2}`, []string{"alice", "bob"}},
 		{"S3, EventBridge", `{"version":"0","detail-type":"Object Created","source":"aws.s3","detail":{"bucket":{"name":"logs"},
-			"object":{"key":` + quote(t, folder+"a b+c.json.gz") + `,"version-id":"v1"}}}`, `{"records":1,"unread":0,"findings":1}`, []string{"alice"}},
-		{"S3, SNS", `{"Records":[{"EventSource":"aws:sns","Sns":{"Message":` + quote(t, s3Event) + `}}]}`, `{"records":2,"unread":0,"findings":2}`, []string{"alice", "bob"}},
-		{"S3, SNS, SQS", sqs(sns), `{"records":2,"unread":0,"findings":2}`, []string{"alice", "bob"}},
+			"object":{"key":` + quote(t, folder+"a b+c.json.gz") + `,"version-id":"v1"}}}`, `{"records":1,"unread":0,"rejected":0,"findings":1}`, []string{"alice"}},
+		{"S3, SNS", snsEvent(s3Event), `{"records":2,"unread":0,"rejected":0,"findings":2}`, []string{"alice", "bob"}},
+		{"S3, SNS, SQS", sqs(sns), `{"records":2,"unread":0,"rejected":0,"findings":2}`, []string{"alice", "bob"}},
+		{"CloudTrail's own", trailEvent, `{"records":2,"unread":0,"rejected":0,"findings":2}`, []string{"alice", "bob"}},
+		{"CloudTrail's own, SNS", snsEvent(trailEvent), `{"records":2,"unread":0,"rejected":0,"findings":2}`, []string{"alice", "bob"}},
+		{"CloudTrail's own, SNS, SQS", sqs(`{"Type":"Notification","MessageId":"m","TopicArn":"t","Message":` + quote(t, trailEvent) + `}`),
+			`{"records":2,"unread":0,"rejected":0,"findings":2}`, []string{"alice", "bob"}},
+		{"CloudTrail's first", snsEvent("CloudTrail validation message."), `{"records":0,"unread":0,"rejected":0,"findings":0}`, nil},
 		{"SQS of this and that", sqs(bob, `{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"logs"}`, `{"Records":[`+s3Record("a+b%2Bc.json.gz")+`]}`),
-			`{"records":2,"unread":0,"findings":2}`, []string{"bob", "alice"}},
-		{"a digest", strings.ReplaceAll(`{"Records":[`+s3Record("d.json.gz")+`]}`, "/CloudTrail/", "/CloudTrail-Digest/"), `{"records":0,"unread":0,"findings":0}`, nil},
+			`{"records":2,"unread":0,"rejected":0,"findings":2}`, []string{"bob", "alice"}},
+		{"a digest", strings.ReplaceAll(`{"Records":[`+s3Record("d.json.gz")+`]}`, "/CloudTrail/", "/CloudTrail-Digest/"), `{"records":0,"unread":0,"rejected":0,"findings":0}`, nil},
 		{"what was deleted", `{"Records":[` + strings.Replace(s3Record("gone.json.gz"), "ObjectCreated:Put", "ObjectRemoved:Delete", 1) + `,` + s3Record("d.json.gz") + `]}`,
-			`{"records":1,"unread":0,"findings":1}`, []string{"bob"}},
+			`{"records":1,"unread":0,"rejected":0,"findings":1}`, []string{"bob"}},
 		{"what was deleted, EventBridge", `{"version":"0","detail-type":"Object Deleted","source":"aws.s3","detail":{"bucket":{"name":"logs"},"object":{"key":"gone"}}}`,
-			`{"records":0,"unread":0,"findings":0}`, nil},
-		{"one unreadable among others", `[{"eventVersion":"1.11"},` + alice + `]`, `{"records":1,"unread":1,"findings":1}`, []string{"alice"}},
+			`{"records":0,"unread":0,"rejected":0,"findings":0}`, nil},
+		{"one unreadable among others", `[{"eventVersion":"1.11"},` + alice + `]`, `{"records":1,"unread":1,"rejected":0,"findings":1}`, []string{"alice"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -169,6 +178,9 @@ func TestFails(t *testing.T) {
 		{"no records in it", notice("logs", "empty"), "s3://logs/empty: event: record 0"},
 		{"cut short", notice("logs", "cut"), "s3://logs/cut: event: record 0"},
 		{"no name", notice("logs", "%zz"), "1 notifications name no file"},
+		{"an empty name", notice("logs", ""), "1 notifications name no file"},
+		{"no bucket", notice("", "empty"), "1 notifications name no file"},
+		{"no bucket, CloudTrail's own", `{"s3ObjectKey":["empty"]}`, "1 notifications name no file"},
 		{"nothing", `{"hello":"world"}`, "payload: event: record 0 at offset 0"},
 		{"no JSON", `hello`, "payload: event: record 0 at offset 0"},
 	}
@@ -295,6 +307,41 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// TestScopePanics pins that an event that a scope panics on is evaluated in the
+// others and written down with its record, and that the invocation is not repeated
+// because of it, which would not end: unless the store fails besides.
+func TestScopePanics(t *testing.T) {
+	store := &faulty{}
+	h, subjects := newTest(t, store, nil)
+	oops := &detect.Scope{Name: "oops", Key: func(e *event.Event) string {
+		if e.ID == "e1" {
+			panic("cannot tell")
+		}
+		return ""
+	}}
+	detectors, err := techniques.All(nil)
+	require.NoError(t, err)
+	h.set, err = detect.NewSet(append(detectors, detect.New(detect.Info{
+		Name: "oops", Doc: "Says nothing.", Technique: "T1078", Severity: detect.Low, Scope: oops,
+	}, func(*detect.Pass) {})), nil)
+	require.NoError(t, err)
+	var written strings.Builder
+	log.SetOutput(&written)
+	defer log.SetOutput(io.Discard)
+
+	payload := []byte(quarantined("e1", "alice") + quarantined("e2", "bob"))
+	store.load = func() error { return errors.New("out of order") }
+	_, err = h.Invoke(t.Context(), payload)
+	require.ErrorContains(t, err, "out of order")
+	store.load = nil
+	got, err := h.Invoke(t.Context(), payload)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"records":2,"unread":0,"rejected":1,"findings":2}`, string(got))
+	assert.Equal(t, []string{"alice", "bob"}, *subjects)
+	assert.Contains(t, written.String(), "cannot tell: "+quarantined("e1", "alice"))
+	assert.NotContains(t, written.String(), `"e2"`)
+}
+
 // TestConflict has another process save the same profile first. Both events are
 // learnt and both found.
 func TestConflict(t *testing.T) {
@@ -384,9 +431,24 @@ func TestStart(t *testing.T) {
 	_, err = h.Invoke(t.Context(), []byte(`[]`))
 	assert.NoError(t, err)
 
-	var out bytes.Buffer
-	require.NoError(t, printTo(&out)(t.Context(), []detect.Finding{{ID: "1"}, {ID: "2"}}))
-	assert.Equal(t, 2, strings.Count(out.String(), "\n"))
+}
+
+// TestPrint pins that what one invocation prints is one write: those of others may
+// come in between.
+func TestPrint(t *testing.T) {
+	out := &pieces{}
+	findings := []detect.Finding{{ID: "1", Title: strings.Repeat("x", 10_000)}, {ID: "2"}}
+	require.NoError(t, printTo(out)(t.Context(), findings))
+	require.Len(t, *out, 1)
+	assert.Equal(t, 2, strings.Count((*out)[0], "\n"))
+}
+
+// pieces are what was written at a time.
+type pieces []string
+
+func (p *pieces) Write(b []byte) (int, error) {
+	*p = append(*p, string(b))
+	return len(b), nil
 }
 
 // startValkey starts a server for the test and returns its URL.

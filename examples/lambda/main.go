@@ -1,6 +1,6 @@
 // Command lambda runs detection as an AWS Lambda function, on logs as AWS pushes
-// them: EventBridge events, CloudWatch Logs subscriptions, and notifications about
-// log files in S3, which it fetches. Findings go to the function's log as lines of
+// them: EventBridge events, CloudWatch Logs subscriptions, and notifications of S3
+// and CloudTrail about log files, which it fetches. Findings go to the function's log as lines of
 // JSON.
 //
 // What is learnt is in the Valkey or Redis (ElastiCache, MemoryDB) that
@@ -9,7 +9,7 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,16 +64,18 @@ func start(ctx context.Context) (*handler, error) {
 	return &handler{set: set, store: store, objects: s3.NewFromConfig(account), deliver: printTo(os.Stdout)}, nil
 }
 
-// printTo returns a handler's deliver that writes findings as lines of JSON.
+// printTo returns a handler's deliver that writes findings as lines of JSON, those
+// of one call in one piece: several may write at once.
 func printTo(w io.Writer) func(context.Context, []detect.Finding) error {
 	return func(_ context.Context, findings []detect.Finding) error {
-		b := bufio.NewWriter(w)
-		lines := json.NewEncoder(b)
+		var b bytes.Buffer
+		lines := json.NewEncoder(&b)
 		for i := range findings {
 			if err := lines.Encode(&findings[i]); err != nil {
 				return err
 			}
 		}
-		return b.Flush()
+		_, err := w.Write(b.Bytes())
+		return err
 	}
 }

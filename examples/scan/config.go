@@ -49,7 +49,9 @@ Scan reads CloudTrail logs and S3 server access logs, learns what is normal for
 each principal, and prints what it finds. Findings of GuardDuty among the logs
 join the incidents. A PATH is a file, a folder, which is searched for logs at any
 depth, or "-", which is standard input. Logs may be compressed with gzip and in
-any order; files that hold no log are passed over.
+any order; files that hold no log are passed over. CloudTrail's files should keep
+their names, which tell when they were delivered: of others all is put in order
+first, in temporary files beyond -memory, which takes about three times as long.
 
 The exit status is 0 when the scan is done, 1 when it is done and -fail-on says
 so, 2 for bad use, for input that could not be read, or an interruption.
@@ -83,7 +85,7 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	list(&c.PublicBuckets, "public-buckets", "`names` of buckets meant to be read by anyone; a final * stands for any rest.")
 	list(&c.SensitivePrefixes, "sensitive-prefixes", "object key `prefixes` that matter, besides the built-in ones.")
 	list(&c.SensitiveNames, "sensitive-names", "`words` that make a parameter's name sensitive, besides the built-in ones.")
-	fs.Func("scanners", "a `principal` expected to look at everything, such as a posture scanner, and after spaces the ranges it calls from. May be repeated", func(s string) error {
+	fs.Func("scanners", "a `principal` expected to look at everything, such as a posture scanner, and after spaces the ranges it calls from; a final * stands for any rest of a user's or role's name. May be repeated", func(s string) error {
 		scanner, err := parseScanner(s)
 		c.Scanners = append(c.Scanners, scanner)
 		return err

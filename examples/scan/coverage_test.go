@@ -124,6 +124,7 @@ func TestDeliveryTime(t *testing.T) {
 		"a/111122223333_CloudTrail_us-east-1_20260105T0910Z_abcdefghijklmnop.json.gz": "2026-01-05T09:10:00Z",
 		"logs/2026-01-05-09-10-11-0123456789ABCDEF":                                   "2026-01-05T09:10:11Z",
 		"logs/app2026-01-05-09-10-11-0123456789ABCDEF":                                "2026-01-05T09:10:11Z",
+		"111122223333_CloudTrail-NetworkActivity_us-east-1_20260105T0910Z_x.json.gz":  "2026-01-05T09:10:00Z",
 		"111122223333_CloudTrail_us-east-1_20269905T0910Z_abcdefghijklmnop.json.gz":   "",
 		"-": "", "all.ndjson": "",
 	} {

@@ -111,10 +111,12 @@ func (i input) deliveryTime() time.Time {
 // of CloudTrail has in it:
 //
 //	111122223333_CloudTrail_eu-west-1_20260105T0900Z_Qx2Yc1vT0aBdEfGh.json.gz
+//
+// Those of network activity events may be called after their folder.
 func trailTime(name string) (t time.Time, ok bool) {
 	const layout = "20060102T1504Z"
 	end := strings.LastIndexByte(name, '_')
-	if end < len(layout) || !strings.Contains(name, "_CloudTrail_") {
+	if end < len(layout) || !strings.Contains(name, "_CloudTrail_") && !strings.Contains(name, "_CloudTrail-NetworkActivity_") {
 		return t, false
 	}
 	t, err := time.Parse(layout, name[end-len(layout):end])

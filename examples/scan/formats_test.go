@@ -53,6 +53,18 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// A report that is there outlives a command that was mistyped.
+func TestOutputFileKept(t *testing.T) {
+	page := file(t, "report.html", "the last one")
+	for _, args := range [][]string{{"-rules", "no-such-rule"}, {"-baseline", file(t, "baseline", "rubbish")}} {
+		c := scanned(append(args, "-o", page, quickstart)...)
+		require.Equal(t, statusTrouble, c.status)
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		assert.Equal(t, "the last one", string(text))
+	}
+}
+
 func TestOutputFile(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "report.html")
 	c := scanned("-format", "html", "-o", page, quickstart)

@@ -46,14 +46,6 @@ type scanner struct {
 
 // scan does what the options say. Its error is one that ended the scan.
 func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Writer) (status int, err error) {
-	if o.output != "" {
-		file, createErr := os.Create(o.output)
-		if createErr != nil {
-			return 0, createErr
-		}
-		defer func() { err = errors.Join(err, file.Close()) }()
-		stdout = file
-	}
 	set, err := o.newSet()
 	if err != nil {
 		return 0, err
@@ -63,6 +55,14 @@ func scan(ctx context.Context, o *options, stdin io.Reader, stdout, stderr io.Wr
 		if err := learnt.Restore(o.baseline); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return 0, err
 		}
+	}
+	if o.output != "" { // what is there is lost only now, when the options have proved good
+		file, createErr := os.Create(o.output)
+		if createErr != nil {
+			return 0, createErr
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		stdout = file
 	}
 	engine, err := detect.NewEngine(set, learnt, &detect.EngineOptions{Shards: o.shards, Dedup: dedup, Updates: true})
 	if err != nil {

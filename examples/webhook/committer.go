@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/cloudtell/cloudtell/detect"
@@ -17,6 +18,7 @@ import (
 // work are evaluated together, and share one save: the busier it is, the less each
 // costs.
 type committer struct {
+	set      *detect.Set // the engine's
 	engine   *detect.Engine
 	findings io.Writer
 	queue    chan pending
@@ -35,9 +37,9 @@ type pending struct {
 	done   chan<- error
 }
 
-func newCommitter(engine *detect.Engine, findings io.Writer) *committer {
+func newCommitter(set *detect.Set, engine *detect.Engine, findings io.Writer) *committer {
 	c := &committer{
-		engine: engine, findings: findings,
+		set: set, engine: engine, findings: findings,
 		queue: make(chan pending), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	go c.run()
@@ -47,7 +49,8 @@ func newCommitter(engine *detect.Engine, findings io.Writer) *committer {
 var errStopping = errors.New("stopping")
 
 // commit evaluates events, writes what was found, and saves what was learnt. After
-// an error it has to be called again with the same events.
+// an error it has to be called again with the same events. That a scope panics on
+// an event is none: it would each time. The log has that event's record then.
 func (c *committer) commit(events []*event.Event) error {
 	done := make(chan error, 1)
 	select {
@@ -100,9 +103,9 @@ func (c *committer) step(events []*event.Event) error {
 	}
 	ctx := context.Background() // what has been taken in is finished
 	rejected := c.engine.Stats().Rejected
-	found, err := c.engine.Process(ctx, events)
-	if err != nil {
-		slog.Error("evaluating", "error", err)
+	found, evaluated := c.engine.Process(ctx, events)
+	if evaluated != nil {
+		slog.Error("evaluating", "error", evaluated)
 	}
 	for i := range found {
 		line, err := json.Marshal(&found[i])
@@ -118,10 +121,36 @@ func (c *committer) step(events []*event.Event) error {
 		slog.Error("saving", "error", err)
 		return errors.New("what was learnt cannot be saved")
 	}
-	if c.engine.Stats().Rejected > rejected {
+	if c.engine.Stats().Rejected == rejected {
+		return nil
+	}
+	if !onlyPanics(evaluated) {
 		return errors.New("some events could not be evaluated")
 	}
+	c.reject(events)
 	return nil
+}
+
+// onlyPanics reports whether an error of an engine says nothing but that something
+// panicked: that the store is sound, and to send again is of no use.
+func onlyPanics(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !onlyPanics(err) })
+	}
+	_, ok := err.(*detect.PanicError)
+	return ok
+}
+
+// reject writes those of the events to the log that a scope panics on, each with
+// its record: nobody will send them again.
+func (c *committer) reject(events []*event.Event) {
+	for _, scope := range c.set.Scopes() {
+		for _, e := range events {
+			if _, err := scope.Of(e); err != nil {
+				slog.Error("rejected", "error", err, "record", e.Text)
+			}
+		}
+	}
 }
 
 // write writes the findings that wait. It tells the log what went wrong, and the

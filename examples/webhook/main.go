@@ -9,7 +9,9 @@
 //
 // An answer of 200 is a receipt: the findings are written, and what was learnt is
 // saved. Whoever got another answer, or none, sends again; what was learnt already
-// then counts as duplicate. So the endpoint may be killed at any time.
+// then counts as duplicate. So the endpoint may be killed at any time. An event that
+// a scope of one's own panics on would do so each time: the log has it then, with
+// its record, and the sender gets his receipt.
 //
 // Senders show the token in CLOUDTELL_TOKEN as a bearer token or as Firehose's
 // access key. Without one, the endpoint serves this machine only, under its own
@@ -53,7 +55,7 @@ func main() {
 // run serves until the context ends, answers whoever is waiting, and saves what
 // was learnt.
 func run(ctx context.Context, addr, state, token string) error {
-	engine, err := newEngine(state)
+	set, engine, err := newEngine(state)
 	if err != nil {
 		return err
 	}
@@ -65,29 +67,30 @@ func run(ctx context.Context, addr, state, token string) error {
 		listener.Close()
 		return fmt.Errorf("set CLOUDTELL_TOKEN to serve %v, or listen on 127.0.0.1", ip)
 	}
-	s := newServer(engine, os.Stdout, &limits{token: token})
+	s := newServer(set, engine, os.Stdout, &limits{token: token})
 	expvar.Publish("cloudtell", expvar.Func(func() any { return engine.Stats() }))
 	expvar.Publish("webhook", &s.vars)
 	slog.Info("listening", "address", listener.Addr().String())
 	return s.serve(ctx, listener)
 }
 
-func newEngine(state string) (*detect.Engine, error) {
+func newEngine(state string) (*detect.Set, *detect.Engine, error) {
 	detectors, err := techniques.All(nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	set, err := detect.NewSet(detectors, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var store baseline.Store
 	if state != "" {
 		if store, err = customstore.Open(state); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return detect.NewEngine(set, store, nil)
+	engine, err := detect.NewEngine(set, store, nil)
+	return set, engine, err
 }
 
 // serve serves until the context ends. Then it takes no more connections, but

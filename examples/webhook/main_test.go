@@ -25,6 +25,7 @@ import (
 
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/event"
 	"github.com/cloudtell/cloudtell/techniques"
 )
 
@@ -80,21 +81,22 @@ func (l *log) subjects(t *testing.T) (list []string) {
 	return list
 }
 
-func newEngineOn(t *testing.T, store baseline.Store) *detect.Engine {
+// newServerOn returns a server with the techniques' detectors and others.
+func newServerOn(t *testing.T, store baseline.Store, out io.Writer, l *limits, others ...detect.Detector) *server {
 	detectors, err := techniques.All(nil)
 	require.NoError(t, err)
-	set, err := detect.NewSet(detectors, nil)
+	set, err := detect.NewSet(append(detectors, others...), nil)
 	require.NoError(t, err)
 	engine, err := detect.NewEngine(set, store, nil)
 	require.NoError(t, err)
-	return engine
+	return newServer(set, engine, out, l)
 }
 
 func start(t *testing.T, store baseline.Store, out io.Writer, l *limits) (*server, string) {
 	if l == nil {
 		l = &limits{}
 	}
-	s := newServer(newEngineOn(t, store), out, l)
+	s := newServerOn(t, store, out, l)
 	web := httptest.NewServer(s)
 	t.Cleanup(func() {
 		web.Close()
@@ -208,6 +210,20 @@ func TestUnreadRecord(t *testing.T) {
 	assert.Equal(t, []string{"alice", "bob"}, out.subjects(t))
 }
 
+// TestLargeRecord pins that a record that is too large costs its neighbours
+// nothing, wherever it stands: its sender would send them again with it for ever.
+func TestLargeRecord(t *testing.T) {
+	alice, bob, large := quarantined("e1", "alice"), quarantined("e2", "bob"), `{"eventName":"`+strings.Repeat("x", 2<<20)+`"}`
+	for _, body := range []string{large + alice + bob, alice + large + bob, alice + bob + large, zipped(t, alice+bob+large)} {
+		var out log
+		_, url := start(t, nil, &out, nil)
+		resp, text := post(t, url, body)
+		assert.Equal(t, http.StatusOK, resp.StatusCode)
+		assert.Contains(t, text, `"records":2,"unread":1`)
+		assert.Equal(t, []string{"alice", "bob"}, out.subjects(t))
+	}
+}
+
 // TestFull fills all places with requests that wait for their findings to be
 // written: the next sender is told to come back, and once there is room, it can.
 func TestFull(t *testing.T) {
@@ -314,6 +330,31 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// TestScopePanics pins that an event that a scope panics on is evaluated in the
+// others and written to the log with its record, and that its sender gets a
+// receipt: sent again, it would panic again.
+func TestScopePanics(t *testing.T) {
+	var written, out log
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	slog.SetDefault(slog.New(slog.NewJSONHandler(&written, nil)))
+	scope := &detect.Scope{Name: "oops", Key: func(*event.Event) string { panic("cannot tell") }}
+	s := newServerOn(t, nil, &out, &limits{}, detect.New(detect.Info{
+		Name: "oops", Doc: "Says nothing.", Technique: "T1078", Severity: detect.Low, Scope: scope,
+	}, func(*detect.Pass) {}))
+	w := httptest.NewRecorder()
+	record := quarantined("e1", "alice")
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "http://localhost/", strings.NewReader(record)))
+	assert.Equal(t, http.StatusOK, w.Code)
+	assert.JSONEq(t, `{"records":1}`, w.Body.String())
+	assert.Equal(t, []string{"alice"}, out.subjects(t))
+	assert.Equal(t, int64(1), s.commits.engine.Stats().Rejected)
+	require.NoError(t, s.close())
+	quoted, err := json.Marshal(record)
+	require.NoError(t, err)
+	assert.Contains(t, written.lines.String(), string(quoted))
+}
+
 func TestToken(t *testing.T) {
 	_, url := start(t, nil, io.Discard, &limits{token: "secret"})
 	body := quarantined("e1", "alice")
@@ -354,7 +395,7 @@ func TestBrowser(t *testing.T) {
 // with the endpoint to its browser.
 func TestHost(t *testing.T) {
 	to := func(l *limits, host string, header ...string) (int, string) {
-		s := newServer(newEngineOn(t, nil), io.Discard, l)
+		s := newServerOn(t, nil, io.Discard, l)
 		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(quarantined("e1", "alice")))
 		r.Host = host
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
@@ -386,7 +427,7 @@ func TestHost(t *testing.T) {
 // was learnt is there for the next.
 func TestStop(t *testing.T) {
 	state := t.TempDir()
-	engine, err := newEngine(state)
+	set, engine, err := newEngine(state)
 	require.NoError(t, err)
 	inside, release := make(chan struct{}), make(chan struct{})
 	out := &log{write: func() error {
@@ -394,7 +435,7 @@ func TestStop(t *testing.T) {
 		<-release
 		return nil
 	}}
-	s := newServer(engine, out, &limits{})
+	s := newServer(set, engine, out, &limits{})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	url := "http://" + listener.Addr().String()
@@ -414,10 +455,10 @@ func TestStop(t *testing.T) {
 	assert.NoError(t, <-served)
 	assert.ErrorIs(t, s.commits.commit(nil), errStopping)
 
-	engine, err = newEngine(state)
+	set, engine, err = newEngine(state)
 	require.NoError(t, err)
 	var again log
-	s = newServer(engine, &again, &limits{})
+	s = newServer(set, engine, &again, &limits{})
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "http://localhost/", strings.NewReader(quarantined("e1", "alice"))))
 	assert.Equal(t, http.StatusOK, w.Code)
@@ -428,7 +469,7 @@ func TestStop(t *testing.T) {
 
 // TestBrokenOff pins that a body that ends before its end is not taken in.
 func TestBrokenOff(t *testing.T) {
-	s := newServer(newEngineOn(t, nil), io.Discard, &limits{})
+	s := newServerOn(t, nil, io.Discard, &limits{})
 	body := io.MultiReader(strings.NewReader(quarantined("e1", "alice")), iotest.ErrReader(io.ErrUnexpectedEOF))
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "http://localhost/", body))

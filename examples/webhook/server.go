@@ -42,13 +42,13 @@ type server struct {
 	vars     expvar.Map
 }
 
-func newServer(engine *detect.Engine, findings io.Writer, l *limits) *server {
+func newServer(set *detect.Set, engine *detect.Engine, findings io.Writer, l *limits) *server {
 	s := &server{limits: *l}
 	s.body = cmp.Or(s.body, 16<<20)
 	s.decompressed = cmp.Or(s.decompressed, 64<<20)
 	s.records = cmp.Or(s.records, 100_000)
 	s.places = make(chan struct{}, cmp.Or(s.waiting, 16))
-	s.commits = newCommitter(engine, findings)
+	s.commits = newCommitter(set, engine, findings)
 	s.mux.HandleFunc("POST /", s.take)
 	s.mux.HandleFunc("GET /healthz", s.health)
 	s.mux.Handle("GET /debug/vars", expvar.Handler())
@@ -160,9 +160,7 @@ func (s *server) read(body io.Reader) (events []*event.Event, a answer, err erro
 		MaxDecompressed: s.decompressed,
 		NotAfter:        time.Now().Add(time.Hour), // a wrong clock; later records would look late
 	}
-	var last error
 	for e, err := range event.Read(body, &options) {
-		last = err
 		if err == nil {
 			if len(events) == s.records {
 				return nil, a, fmt.Errorf("%w: over %d records", event.ErrTooLarge, s.records)
@@ -170,16 +168,19 @@ func (s *server) read(body io.Reader) (events []*event.Event, a answer, err erro
 			events = append(events, e.Clone())
 			continue
 		}
-		if _, ok := errors.AsType[*event.DecodeError](err); !ok {
+		d, ok := errors.AsType[*event.DecodeError](err)
+		if !ok {
+			return nil, a, err
+		}
+		// If that is about one record, it is the error itself; if it ended the input,
+		// one that wraps it.
+		if errors.Is(d.Err, event.ErrTooLarge) && d.Err != event.ErrTooLarge {
 			return nil, a, err
 		}
 		const shown = 5
 		if a.Unread++; a.Unread <= shown {
 			a.Errors = append(a.Errors, err.Error())
 		}
-	}
-	if errors.Is(last, event.ErrTooLarge) { // where it was cut off
-		return nil, a, last
 	}
 	a.Records = len(events)
 	return events, a, nil
