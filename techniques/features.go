@@ -27,7 +27,7 @@ const (
 // service may bring twenty new ones a day, and some days of them must be kept to
 // see that.
 var networks = baseline.FirstSeen("network", func(e *event.Event) string {
-	if !direct(e) || !e.Succeeded() || presigned(e) {
+	if !direct(e) || !e.Succeeded() || presigned(e) || unproven(e) {
 		return ""
 	}
 	return network(e)
@@ -84,7 +84,7 @@ const queryString = "QueryString" // as records name it
 
 // tools remembers the families of software a principal uses.
 var tools = baseline.FirstSeen("tool", func(e *event.Event) string {
-	if !direct(e) {
+	if !direct(e) || unproven(e) {
 		return ""
 	}
 	return string(e.Tool)
@@ -97,6 +97,23 @@ func toolName(e *event.Event) string { return cmp.Or(string(e.Tool), "nameless s
 // direct reports whether a principal made a call itself, rather than an AWS
 // service on its behalf.
 func direct(e *event.Event) bool { return !e.ViaService() }
+
+// unproven reports whether an event is a step of signing in that proves no
+// credentials: a sign-in that failed or is not done, or the recovery of a
+// password. It is logged under the name of who was to be signed in, though any
+// stranger can make it who knows that name.
+func unproven(e *event.Event) bool {
+	if !e.Is("signin") {
+		return false
+	}
+	switch e.Operation {
+	case "ConsoleLogin":
+		return !e.Succeeded()
+	case "CheckMfa", "CredentialChallenge", "CredentialVerification", "PasswordRecoveryCompleted", "PasswordRecoveryRequested":
+		return true
+	}
+	return false
+}
 
 // network returns the network that an event comes from, or "" if its source is
 // no address: the first three numbers of an IPv4 address, since addresses

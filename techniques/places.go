@@ -42,7 +42,7 @@ const (
 
 func newPlaces(c *Config) *places {
 	// Without Locate nothing is remembered, which is seen first.
-	made := func(e *event.Event) bool { return c.Locate != nil && direct(e) && attempted(e) }
+	made := func(e *event.Event) bool { return c.Locate != nil && direct(e) && attempted(e) && !unproven(e) }
 	used := func(e *event.Event) bool { return made(e) && e.Succeeded() }
 	return &places{
 		providers: baseline.FirstSeen("provider", func(e *event.Event) string {

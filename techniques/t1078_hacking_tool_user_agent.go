@@ -30,6 +30,9 @@ func hackingToolUserAgent(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
+		if !p.Require("credentials were used", !unproven(e)) {
+			return
+		}
 		severity := detect.Medium
 		if longTerm(e) && e.Is("sts", "GetCallerIdentity") && e.Succeeded() || newNetwork(c, p) {
 			severity = detect.High
