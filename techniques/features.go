@@ -231,6 +231,15 @@ func unfamiliar(c *Config, p *detect.Pass, s detect.Severity) (detect.Severity, 
 	return person(p.Event, around.raise(s)), around
 }
 
+// firstTime ends a title about what is no habit of a key: only what was not seen
+// on an earlier day is said to be the first of its kind.
+func firstTime(n baseline.Novelty) string {
+	if n.Days > 0 {
+		return "again, without a habit of it"
+	}
+	return "for the first time"
+}
+
 // habit describes what is normal for a key, for a finding to show.
 func habit(n baseline.Novelty) string {
 	const most = 5

@@ -138,7 +138,7 @@ func launchTemplateUserdata(c *Config) detect.Detector {
 			case thing == allTemplates:
 				title = thing + " with their user data"
 			}
-			return title + firstRead(e), []detect.Evidence{{
+			return title + firstRead(e, reads), []detect.Evidence{{
 				Name:     "launch template or instance whose user data was requested",
 				Observed: shown(thing),
 				Expected: usualReads(reads, age),

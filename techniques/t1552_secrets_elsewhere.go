@@ -111,7 +111,7 @@ func secretsElsewhere(c *Config) detect.Detector {
 			severity = raised(severity, 1)
 		}
 		p.ReportWith(severity, subjectOf(disclosed.Age(p), operation), func() (string, []detect.Evidence) {
-			title := operation + " used for the first time"
+			title := operation + " used " + firstTime(uses)
 			if e.Denied() {
 				title = operation + " tried, and denied"
 			}

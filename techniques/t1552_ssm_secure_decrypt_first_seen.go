@@ -108,7 +108,7 @@ func ssmSecureDecryptFirstSeen(c *Config) detect.Detector {
 		}
 		age := parametersRead.Age(p)
 		p.ReportWith(severity, subjectOf(age, subject), func() (string, []detect.Evidence) {
-			title := "parameter " + shown(name) + " read and decrypted for the first time"
+			title := "parameter " + shown(name) + " read and decrypted " + firstTime(reads)
 			if kind.New {
 				title = "parameters read and decrypted, " + shown(name) + " the latest, by a principal without a habit of it"
 			}
