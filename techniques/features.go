@@ -223,6 +223,12 @@ func (c circumstances) evidence(p *detect.Pass, own ...detect.Evidence) []detect
 	return own
 }
 
+// placed returns a rule's own evidence, and behind it the network if that is new,
+// which is why the finding weighs more then.
+func placed(c *Config, p *detect.Pass, own ...detect.Evidence) []detect.Evidence {
+	return circumstances{network: newNetwork(c, p)}.evidence(p, own...)
+}
+
 // unfamiliar returns how much something weighs that a principal does: more from
 // a network or with a tool that is new to it, which belong in the evidence then,
 // and less for people in the console. Rules that ask it use networks and tools.

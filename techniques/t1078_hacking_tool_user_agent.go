@@ -38,7 +38,7 @@ func hackingToolUserAgent(c *Config) detect.Detector {
 			severity = detect.High
 		}
 		p.ReportWith(severity, string(e.Tool), func() (string, []detect.Evidence) {
-			return "calls with a tool that names itself " + clip(e.UserAgent), []detect.Evidence{toolEvidence(p)}
+			return "calls with a tool that names itself " + clip(e.UserAgent), placed(c, p, toolEvidence(p))
 		})
 	})
 }

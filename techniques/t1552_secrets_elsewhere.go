@@ -115,11 +115,11 @@ func secretsElsewhere(c *Config) detect.Detector {
 			if e.Denied() {
 				title = operation + " tried, and denied"
 			}
-			return title, []detect.Evidence{{
+			return title, placed(c, p, detect.Evidence{
 				Name:     "operation whose replies often hold secrets",
 				Observed: operation + ", which shows " + disclosures[operation],
 				Expected: habit(uses),
-			}}
+			})
 		})
 	})
 }

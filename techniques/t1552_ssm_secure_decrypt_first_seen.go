@@ -112,11 +112,11 @@ func ssmSecureDecryptFirstSeen(c *Config) detect.Detector {
 			if kind.New {
 				title = "parameters read and decrypted, " + shown(name) + " the latest, by a principal without a habit of it"
 			}
-			return title, []detect.Evidence{{
+			return title, placed(c, p, detect.Evidence{
 				Name:     "parameter read with decryption",
 				Observed: shown(name),
 				Expected: usualReads(reads, age),
-			}, kept(p, name)}
+			}, kept(p, name))
 		})
 	})
 }

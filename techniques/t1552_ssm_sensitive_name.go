@@ -172,6 +172,6 @@ func sensitiveParameter(c *Config, p *detect.Pass, name, word string, reads base
 		if p.Event.Succeeded() && decrypted(p.Event) {
 			evidence = append(evidence, kept(p, name))
 		}
-		return title, evidence
+		return title, placed(c, p, evidence...)
 	})
 }
