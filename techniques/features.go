@@ -27,7 +27,7 @@ const (
 // service may bring twenty new ones a day, and some days of them must be kept to
 // see that.
 var networks = baseline.FirstSeen("network", func(e *event.Event) string {
-	if !direct(e) || !e.Succeeded() || presigned(e) || unproven(e) {
+	if !direct(e) || !e.Succeeded() || byStranger(e) {
 		return ""
 	}
 	return network(e)
@@ -67,6 +67,16 @@ func origin(e *event.Event) string {
 	return network(e)
 }
 
+// usualURL reports whether an event is the use of a URL by a principal that is
+// known to sign some.
+func usualURL(p *detect.Pass) bool {
+	if !presigned(p.Event) {
+		return false
+	}
+	u := urlNetworks.In(p)
+	return u.Known > 0 || !steady(u)
+}
+
 // presigned reports whether a request was authorised by its URL: whoever has
 // that may be someone else than the principal.
 func presigned(e *event.Event) bool { return authentication.Of(e) == queryString }
@@ -84,7 +94,7 @@ const queryString = "QueryString" // as records name it
 
 // tools remembers the families of software a principal uses.
 var tools = baseline.FirstSeen("tool", func(e *event.Event) string {
-	if !direct(e) || unproven(e) {
+	if !direct(e) || byStranger(e) {
 		return ""
 	}
 	return string(e.Tool)
@@ -97,6 +107,12 @@ func toolName(e *event.Event) string { return cmp.Or(string(e.Tool), "nameless s
 // direct reports whether a principal made a call itself, rather than an AWS
 // service on its behalf.
 func direct(e *event.Event) bool { return !e.ViaService() }
+
+// byStranger reports whether an event may be a stranger's doing although it is
+// logged in the principal's name, so that its place and tool tell nothing of the
+// principal: the use of a URL that it signed, or a step of signing in that anyone
+// can make.
+func byStranger(e *event.Event) bool { return presigned(e) || unproven(e) }
 
 // unproven reports whether an event is a step of signing in that proves no
 // credentials: a sign-in that failed or is not done, or the recovery of a

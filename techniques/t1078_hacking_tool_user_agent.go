@@ -30,7 +30,7 @@ func hackingToolUserAgent(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("credentials were used", !unproven(e)) {
+		if !p.Require("credentials were used", !byStranger(e)) {
 			return
 		}
 		severity := detect.Medium
