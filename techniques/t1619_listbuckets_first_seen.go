@@ -56,10 +56,7 @@ func listBucketsFirstSeen(c *Config) detect.Detector {
 				Observed: "from " + source(e) + " with " + clip(e.UserAgent),
 				Expected: "none: not its habit within the past 30 days",
 			}}
-			title := "buckets listed " + firstTime(n)
-			if e.Denied() {
-				title += ", refused"
-			}
+			title := "buckets listed " + firstTime(n) + refused(e)
 			if around.network {
 				title += ", from a new network"
 				evidence = append(evidence, detect.Evidence{Name: "network", Observed: network(e), Expected: habit(networks.In(p))})
