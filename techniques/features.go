@@ -110,9 +110,16 @@ func direct(e *event.Event) bool { return !e.ViaService() }
 
 // byStranger reports whether an event may be a stranger's doing although it is
 // logged in the principal's name, so that its place and tool tell nothing of the
-// principal: the use of a URL that it signed, or a step of signing in that anyone
-// can make.
-func byStranger(e *event.Event) bool { return presigned(e) || unproven(e) }
+// principal: the use of a URL that it signed, a step of signing in that anyone
+// can make, or what nameless callers do.
+func byStranger(e *event.Event) bool { return presigned(e) || unproven(e) || nameless(e) }
+
+// nameless reports whether a call was made without credentials, and AWS does not
+// say by whom, as with the guests of a Cognito pool. All such callers of an
+// account share one key.
+func nameless(e *event.Event) bool {
+	return e.Principal.Kind == event.Unknown && e.Identity.AccessKeyID == "" && !strings.Contains(e.Principal.Key, "/")
+}
 
 // unproven reports whether an event is a step of signing in that proves no
 // credentials: a sign-in that failed or is not done, or the recovery of a

@@ -30,7 +30,8 @@ func maliciousIP(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("the call asks for something", asks(e.Operation) || e.Is("s3", "HeadBucket", "HeadObject")) ||
+		if p.Excuse("the call needs no credentials, as those of a Cognito pool's guests", nameless(e)) ||
+			!p.Require("the call asks for something", asks(e.Operation) || e.Is("s3", "HeadBucket", "HeadObject")) ||
 			!p.Require("the source is an address", e.IP.IsValid()) ||
 			p.Excuse("the source is known", c.knownSource(e)) {
 			return
