@@ -45,7 +45,8 @@ of version ` + detect.ATTACKVersion + `.
 
 Calls that AWS services make, for themselves or on a principal's behalf, concern no rule about principals; nor do
 service-linked roles and the scanners declared in Config. Only what AWS sets in a record excuses a call, never the user
-agent.
+agent. What any stranger can do in a principal's name (a sign-in that fails, a request for a new password, the use of a URL
+that the principal signed) teaches nothing of where and with what the principal works.
 
 The examples are from the rules' scenarios in testdata, which tests play: a case that fires, one of its events, and what is
 found. Verdicts, thresholds and suppressions are how a rule is tuned; none is edited for that.

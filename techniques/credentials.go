@@ -92,6 +92,9 @@ func (o ownership) weighBurst(p *detect.Pass, things baseline.Window, reads base
 // noveltyOf turns an answer into one about another value than the event's. What
 // learns from successes alone has no value for a denied call.
 func noveltyOf(n baseline.Novelty, value string) baseline.Novelty {
+	if value != n.Value {
+		n.Days = 0 // which are not known
+	}
 	n.Value, n.New = value, !n.Established(value)
 	return n
 }
@@ -119,12 +122,13 @@ func usualReads(n baseline.Novelty, age baseline.Age) string {
 	return "since " + since + ": " + list
 }
 
-// firstRead ends the title of a finding about the first reading of something.
-func firstRead(e *event.Event) string {
+// firstRead ends the title of a finding about reading something that is no habit
+// of the principal.
+func firstRead(e *event.Event, n baseline.Novelty) string {
 	if e.Denied() {
 		return " asked for, and denied"
 	}
-	return " read for the first time"
+	return " read " + firstTime(n)
 }
 
 // attempted reports whether a call read something or was denied it. Calls that

@@ -136,10 +136,12 @@ func TestSecureStringProof(t *testing.T) {
 		read    = `day 22 10:00:01 ana ssm:GetParameter {"name":"/prod/db/password","withDecryption":true}`
 		path    = `day 22 10:00:01 ana ssm:GetParametersByPath {"path":"/prod/secrets","recursive":true,"withDecryption":true}`
 		context = `{"encryptionContext":{"PARAMETER_ARN":"arn:aws:ssm:us-east-1:111122223333:parameter/prod/db/password"}} `
+		ssm     = `from ssm.amazonaws.com agent ssm.amazonaws.com set {"userIdentity":{"invokedBy":"ssm.amazonaws.com"}}`
 		aws     = `from "AWS Internal" agent "AWS Internal" set {"userIdentity":{"invokedBy":"AWS Internal"}}`
 	)
 	tests := []struct{ name, before, read, want string }{
 		{"decrypted by KMS", `day 22 10:00:00 ana kms:Decrypt ` + context + aws, read, "encrypted: KMS"},
+		{"decrypted by KMS, for the service by name", `day 22 10:00:00 ana kms:Decrypt ` + context + ssm, read, "encrypted: KMS"},
 		{"decrypted by KMS, when the whole folder was", `day 22 10:00:00 ana kms:Decrypt ` + context + aws, path, "encrypted in part: KMS decrypted 1"},
 		{"not decrypted", ``, read, "in plain text"},
 		{"another parameter decrypted", `day 22 10:00:00 ana kms:Decrypt {"encryptionContext":{"PARAMETER_ARN":"arn:aws:ssm:us-east-1:111122223333:parameter/prod/db/url"}} ` + aws, read, "in plain text"},

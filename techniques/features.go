@@ -27,7 +27,7 @@ const (
 // service may bring twenty new ones a day, and some days of them must be kept to
 // see that.
 var networks = baseline.FirstSeen("network", func(e *event.Event) string {
-	if !direct(e) || !e.Succeeded() || presigned(e) {
+	if !direct(e) || !e.Succeeded() || byStranger(e) {
 		return ""
 	}
 	return network(e)
@@ -67,6 +67,16 @@ func origin(e *event.Event) string {
 	return network(e)
 }
 
+// usualURL reports whether an event is the use of a URL by a principal that is
+// known to sign some.
+func usualURL(p *detect.Pass) bool {
+	if !presigned(p.Event) {
+		return false
+	}
+	u := urlNetworks.In(p)
+	return u.Known > 0 || !steady(u)
+}
+
 // presigned reports whether a request was authorised by its URL: whoever has
 // that may be someone else than the principal.
 func presigned(e *event.Event) bool { return authentication.Of(e) == queryString }
@@ -84,7 +94,7 @@ const queryString = "QueryString" // as records name it
 
 // tools remembers the families of software a principal uses.
 var tools = baseline.FirstSeen("tool", func(e *event.Event) string {
-	if !direct(e) {
+	if !direct(e) || byStranger(e) {
 		return ""
 	}
 	return string(e.Tool)
@@ -97,6 +107,36 @@ func toolName(e *event.Event) string { return cmp.Or(string(e.Tool), "nameless s
 // direct reports whether a principal made a call itself, rather than an AWS
 // service on its behalf.
 func direct(e *event.Event) bool { return !e.ViaService() }
+
+// byStranger reports whether an event may be a stranger's doing although it is
+// logged in the principal's name, so that its place and tool tell nothing of the
+// principal: the use of a URL that it signed, a step of signing in that anyone
+// can make, or what nameless callers do.
+func byStranger(e *event.Event) bool { return presigned(e) || unproven(e) || nameless(e) }
+
+// nameless reports whether a call was made without credentials, and AWS does not
+// say by whom, as with the guests of a Cognito pool. All such callers of an
+// account share one key.
+func nameless(e *event.Event) bool {
+	return e.Principal.Kind == event.Unknown && e.Identity.AccessKeyID == "" && !strings.Contains(e.Principal.Key, "/")
+}
+
+// unproven reports whether an event is a step of signing in that proves no
+// credentials: a sign-in that failed or is not done, or the recovery of a
+// password. It is logged under the name of who was to be signed in, though any
+// stranger can make it who knows that name.
+func unproven(e *event.Event) bool {
+	if !e.Is("signin") {
+		return false
+	}
+	switch e.Operation {
+	case "ConsoleLogin":
+		return !e.Succeeded()
+	case "CheckMfa", "CredentialChallenge", "CredentialVerification", "PasswordRecoveryCompleted", "PasswordRecoveryRequested":
+		return true
+	}
+	return false
+}
 
 // network returns the network that an event comes from, or "" if its source is
 // no address: the first three numbers of an IPv4 address, since addresses
@@ -206,12 +246,27 @@ func (c circumstances) evidence(p *detect.Pass, own ...detect.Evidence) []detect
 	return own
 }
 
+// placed returns a rule's own evidence, and behind it the network if that is new,
+// which is why the finding weighs more then.
+func placed(c *Config, p *detect.Pass, own ...detect.Evidence) []detect.Evidence {
+	return circumstances{network: newNetwork(c, p)}.evidence(p, own...)
+}
+
 // unfamiliar returns how much something weighs that a principal does: more from
 // a network or with a tool that is new to it, which belong in the evidence then,
 // and less for people in the console. Rules that ask it use networks and tools.
 func unfamiliar(c *Config, p *detect.Pass, s detect.Severity) (detect.Severity, circumstances) {
 	around := circumstances{network: newNetwork(c, p), tool: newTool(p)}
 	return person(p.Event, around.raise(s)), around
+}
+
+// firstTime ends a title about what is no habit of a key: only what was not seen
+// on an earlier day is said to be the first of its kind.
+func firstTime(n baseline.Novelty) string {
+	if n.Days > 0 {
+		return "again, without a habit of it"
+	}
+	return "for the first time"
 }
 
 // habit describes what is normal for a key, for a finding to show.

@@ -2,6 +2,7 @@ package techniques
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -331,4 +332,33 @@ func TestClip(t *testing.T) {
 	assert.Equal(t, most+"…", clip(most+"x"))
 	long := clip(string(make([]byte, 119)) + "éé")
 	assert.Equal(t, string(make([]byte, 119))+"…", long, "no half characters")
+}
+
+// Where a call weighs more for a network that is new, the finding shows it.
+func TestNewNetworksAreShown(t *testing.T) {
+	t.Parallel()
+	const away = ` from 203.0.113.9`
+	calls := calls(t,
+		`day 21 10:00 alice s3:GetObject {"bucketName":"acme-x","key":"home/.aws/credentials"}`+away,
+		`day 21 10:01 alice lambda:GetFunction20150331v2 {"functionName":"pay"}`+away,
+		`day 21 10:02 alice ec2:DescribeLaunchTemplateVersions {"DescribeLaunchTemplateVersionsRequest":{"LaunchTemplateId":"lt-1"}}`+away,
+		`day 21 10:03 alice ec2:GetConsoleOutput {"instanceId":"i-00000000000000001"}`+away,
+		`day 21 10:04 alice secretsmanager:GetSecretValue {"secretId":"prod/db"}`+away,
+		`day 21 10:05 alice ssm:GetParameter {"name":"/prod/db/password","withDecryption":true}`+away,
+		`day 21 10:06 alice ec2:DescribeInstanceAttribute {"attribute":"userData","instanceId":"i-00000000000000001"}`+away,
+		`day 21 10:07 alice s3:ListObjects {"bucketName":"acme-x","prefix":"backups/"}`+away,
+		`day 21 10:08 alice s3:ListObjectVersions {"bucketName":"acme-x"}`+away,
+		`day 21 10:09 alice ec2:DescribeInstances agent "pacu"`+away,
+	)
+	got := found(t, calls, 21, detect.Informational)
+	for _, rule := range []string{
+		"first-seen-bucket-reader", "hacking-tool-user-agent", "lambda-config-read", "launch-template-userdata", "listobjects-unexpected",
+		"multi-store-secret-sweep", "secrets-elsewhere", "secretsmanager-first-seen", "sensitive-key-read", "sensitive-prefix-listing",
+		"ssm-secure-decrypt-first-seen", "ssm-sensitive-name", "userdata-read", "versions-listing",
+	} {
+		shows := slices.ContainsFunc(got[rule].Evidence, func(e detect.Evidence) bool {
+			return e.Name == "source network" && e.Observed == "203.0.113.9 (203.0.113)" && e.Expected == "198.51.100"
+		})
+		assert.True(t, shows, "%s: %v", rule, got[rule].Evidence)
+	}
 }

@@ -42,7 +42,7 @@ const (
 
 func newPlaces(c *Config) *places {
 	// Without Locate nothing is remembered, which is seen first.
-	made := func(e *event.Event) bool { return c.Locate != nil && direct(e) && attempted(e) }
+	made := func(e *event.Event) bool { return c.Locate != nil && direct(e) && attempted(e) && !byStranger(e) }
 	used := func(e *event.Event) bool { return made(e) && e.Succeeded() }
 	return &places{
 		providers: baseline.FirstSeen("provider", func(e *event.Event) string {
@@ -101,7 +101,7 @@ func newPlaces(c *Config) *places {
 // within their providers and rules that wait until those are learnt.
 func newProvider(c *Config, p *detect.Pass) bool {
 	asn, n := c.locate(p.Event).ASN, c.places.providers.In(p)
-	return asn != "" && n.Known > 0 && !n.Established(asn) && steady(n) && !c.knownSource(p.Event)
+	return asn != "" && !byStranger(p.Event) && n.Known > 0 && !n.Established(asn) && steady(n) && !c.knownSource(p.Event)
 }
 
 // providerEvidence shows an event's provider against the principal's providers.

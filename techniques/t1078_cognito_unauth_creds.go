@@ -30,9 +30,13 @@ var guestTools = baseline.FirstSeen("guest's tool", func(e *event.Event) string 
 }, &baseline.FirstSeenOptions{Cap: 24}).On("cognito-identity:GetCredentialsForIdentity", "cognito-identity:GetOpenIdToken")
 
 // fetchesGuest reports whether someone who proved nothing got credentials: a
-// request for a known identity carries the tokens of its logins.
+// request for a known identity carries the tokens of its logins. An empty list
+// of them proves nothing.
 func fetchesGuest(e *event.Event) bool {
-	return e.Succeeded() && direct(e) && !e.Request.At("logins").Exists()
+	for range e.Request.At("logins").Members() {
+		return false
+	}
+	return e.Succeeded() && direct(e)
 }
 
 func cognitoUnauthCreds(*Config) detect.Detector {

@@ -37,7 +37,8 @@ func getCallerIdentityFirstSeen(c *Config) detect.Detector {
 			"If the network or the tool is not its owner's, deactivate the key or revoke the sessions.",
 		},
 	}, func(p *detect.Pass) {
-		if !p.Require("the question is no habit of the principal", identityChecks.In(p).New) {
+		n := identityChecks.In(p)
+		if !p.Require("the question is no habit of the principal", n.New) {
 			return
 		}
 		const someDenied = 3
@@ -47,8 +48,8 @@ func getCallerIdentityFirstSeen(c *Config) detect.Detector {
 			severity = raised(severity, 1)
 		}
 		p.ReportWith(person(p.Event, severity), "", func() (string, []detect.Evidence) {
-			title := "asks for its own identity for the first time"
-			evidence := around.evidence(p, detect.Evidence{Name: "GetCallerIdentity", Observed: "called with " + string(p.Event.Tool), Expected: "no such question"})
+			title := "asks for its own identity " + firstTime(n)
+			evidence := around.evidence(p, detect.Evidence{Name: "GetCallerIdentity", Observed: "called with " + toolName(p.Event), Expected: "no such question"})
 			if around.network {
 				title += ", from a new network"
 			}

@@ -30,12 +30,15 @@ func hackingToolUserAgent(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
+		if !p.Require("credentials were used", !byStranger(e)) {
+			return
+		}
 		severity := detect.Medium
 		if longTerm(e) && e.Is("sts", "GetCallerIdentity") && e.Succeeded() || newNetwork(c, p) {
 			severity = detect.High
 		}
 		p.ReportWith(severity, string(e.Tool), func() (string, []detect.Evidence) {
-			return "calls with a tool that names itself " + clip(e.UserAgent), []detect.Evidence{toolEvidence(p)}
+			return "calls with a tool that names itself " + clip(e.UserAgent), placed(c, p, toolEvidence(p))
 		})
 	})
 }

@@ -20,7 +20,7 @@ var lambdaFunctions = baseline.FirstSeen("lambda function", func(e *event.Event)
 // bareTools remembers the tools that a role uses without the mark of Lambda's
 // runtime: extensions and workers of Lambda itself have none.
 var bareTools = baseline.FirstSeen("tool outside lambda", func(e *event.Event) string {
-	if !direct(e) || e.Principal.Kind != event.Role || lambdaRuntime(e) {
+	if !direct(e) || e.Principal.Kind != event.Role || lambdaRuntime(e) || byStranger(e) {
 		return ""
 	}
 	return string(e.Tool)

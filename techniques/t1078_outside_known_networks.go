@@ -41,7 +41,8 @@ func outsideKnownNetworks(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("the call succeeded or was denied", attempted(e)) { // a failed sign-in used no credentials
+		if !p.Require("the call succeeded or was denied", attempted(e)) ||
+			!p.Require("credentials were used", !unproven(e)) {
 			return
 		}
 		place, n := cmp.Or(network(e), e.SourceAddress), origins(p)

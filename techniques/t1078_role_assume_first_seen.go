@@ -64,7 +64,7 @@ func roleAssumeFirstSeen(c *Config) detect.Detector {
 		}
 		around := circumstances{network: newNetwork(c, p)}
 		p.ReportWith(around.raise(severity), subjectOf(rolesAssumed.Age(p), n.Value), func() (string, []detect.Evidence) {
-			title := "assumed role " + shown(n.Value) + " for the first time"
+			title := "assumed role " + shown(n.Value) + " " + firstTime(n)
 			if chained {
 				title += ", from another role"
 			}

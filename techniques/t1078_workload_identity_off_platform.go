@@ -53,12 +53,13 @@ func workloadIdentityOffPlatform(c *Config) detect.Detector {
 		Name: "workload-identity-off-platform",
 		Doc: "The token of a workload, such as a GitHub job or a Kubernetes pod, is exchanged for a role, or the role is used, from a network that belongs to no hosting provider and that the workload does not call from. " +
 			"Such tokens live where the workload runs; from someone's home, somebody took one out. " +
-			"High for Kubernetes, whose nodes do not move; info until it is known where the workload runs.",
+			"High for Kubernetes, whose nodes do not move; info until it is known where the workload runs. " +
+			"The first use of a URL that a workload signed is one level lower; once it signs some habitually, their users may be anywhere.",
 		Technique:   "T1078.004",
 		Tactic:      detect.InitialAccess,
 		Severity:    detect.Medium,
 		Conditions:  []*detect.Condition{{Text: "a workload's identity made the call", Is: func(e *event.Event) bool { is, _ := workload(e); return is }}},
-		Uses:        []baseline.Feature{c.places.providers},
+		Uses:        []baseline.Feature{c.places.providers, urlNetworks},
 		Needs:       detect.ManagementEvents,
 		AboutSource: true,
 		Hook:        "Config.Locate",
@@ -79,6 +80,7 @@ func workloadIdentityOffPlatform(c *Config) detect.Detector {
 		at := c.locate(e)
 		if !p.Require("the source's provider is known", at.ASN != "") ||
 			!p.Require("the call succeeded or was denied", attempted(e)) ||
+			p.Excuse("the request is by presigned URL, and the workload signs some habitually", usualURL(p)) ||
 			p.Excuse("the source belongs to a hosting provider", at.Hosting) ||
 			p.Excuse("the source is a known network", c.knownSource(e)) {
 			return
@@ -87,9 +89,12 @@ func workloadIdentityOffPlatform(c *Config) detect.Detector {
 		if p.Excuse("the provider is a habit of the workload", n.Established(at.ASN)) {
 			return
 		}
-		severity, subject := detect.Medium, at.ASN
+		severity, subject, used := detect.Medium, at.ASN, "identity"
 		if kubernetes {
 			severity = detect.High
+		}
+		if presigned(e) {
+			severity, subject, used = severity.Lowered(1), origin(e), "presigned URL"
 		}
 		if mature(age) && n.Known > 0 {
 			severity = surprise(n, severity)
@@ -97,7 +102,7 @@ func workloadIdentityOffPlatform(c *Config) detect.Detector {
 			severity, subject = detect.Informational, ""
 		}
 		p.ReportWith(severity, subject, func() (string, []detect.Evidence) {
-			return "a workload's identity used from " + e.SourceAddress + ", which belongs to no hosting provider", []detect.Evidence{providerEvidence(c, p)}
+			return "a workload's " + used + " used from " + e.SourceAddress + ", which belongs to no hosting provider", []detect.Evidence{providerEvidence(c, p)}
 		})
 	})
 }

@@ -51,11 +51,11 @@ func firstSeenBucketReader(c *Config) detect.Detector {
 			return
 		}
 		p.ReportWith(severity, n.Value, func() (string, []detect.Evidence) {
-			return fmt.Sprintf("objects of %s %s read for the first time%s", kind, n.Value, origin), []detect.Evidence{{
+			return fmt.Sprintf("objects of %s %s read %s%s", kind, n.Value, firstTime(n), origin), placed(c, p, detect.Evidence{
 				Name:     "bucket read by the principal",
 				Observed: n.Value + ", from " + source(e),
 				Expected: habit(n),
-			}}
+			})
 		})
 	})
 }

@@ -200,11 +200,11 @@ func sensitiveKeyRead(c *Config) detect.Detector {
 			return
 		}
 		p.ReportWith(severity, subjectOf(sensitiveFiles.Age(p), n.Value), func() (string, []detect.Evidence) {
-			return fmt.Sprintf("%s read from %s: %s", kind, e.Bucket(), shown(key)), []detect.Evidence{{
+			return fmt.Sprintf("%s read from %s: %s", kind, e.Bucket(), shown(key)), placed(c, p, detect.Evidence{
 				Name:     "object whose key tells what it holds",
 				Observed: fmt.Sprintf("%s/%s, from %s with %s", e.Bucket(), shown(key), source(e), clip(e.UserAgent)),
 				Expected: usualReads(n, sensitiveFiles.Age(p)),
-			}}
+			})
 		})
 	})
 }

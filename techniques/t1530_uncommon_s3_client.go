@@ -36,7 +36,7 @@ func uncommonS3Client(c *Config) detect.Detector {
 			p.Excuse("the bucket is meant to be public", c.publicBucket(e.Bucket())) {
 			return
 		}
-		n := tools.In(p)
+		n := noveltyOf(tools.In(p), string(e.Tool)) // of a presigned request's, too
 		if p.Excuse("the principal uses such clients habitually", !n.New) {
 			return
 		}

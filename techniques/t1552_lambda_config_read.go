@@ -103,11 +103,11 @@ func lambdaConfigRead(c *Config) detect.Detector {
 			if function != allFunctions {
 				title = "configuration of function " + shown(function)
 			}
-			return title + firstRead(p.Event), []detect.Evidence{{
+			return title + firstRead(p.Event, reads), placed(c, p, detect.Evidence{
 				Name:     "function whose environment variables were requested",
 				Observed: shown(function),
 				Expected: usualReads(reads, age),
-			}}
+			})
 		})
 	})
 }

@@ -138,11 +138,11 @@ func launchTemplateUserdata(c *Config) detect.Detector {
 			case thing == allTemplates:
 				title = thing + " with their user data"
 			}
-			return title + firstRead(e), []detect.Evidence{{
+			return title + firstRead(e, reads), placed(c, p, detect.Evidence{
 				Name:     "launch template or instance whose user data was requested",
 				Observed: shown(thing),
 				Expected: usualReads(reads, age),
-			}}
+			})
 		})
 	})
 }

@@ -279,7 +279,7 @@ func multiStoreSecretSweep(c *Config) detect.Detector {
 					EventIDs: w.EventIDs(),
 				})
 			}
-			return strings.Join(names, ", ") + " read within an hour", evidence
+			return strings.Join(names, ", ") + " requested within an hour", placed(c, p, evidence...)
 		})
 	})
 }

@@ -111,15 +111,15 @@ func secretsElsewhere(c *Config) detect.Detector {
 			severity = raised(severity, 1)
 		}
 		p.ReportWith(severity, subjectOf(disclosed.Age(p), operation), func() (string, []detect.Evidence) {
-			title := operation + " used for the first time"
+			title := operation + " used " + firstTime(uses)
 			if e.Denied() {
 				title = operation + " tried, and denied"
 			}
-			return title, []detect.Evidence{{
+			return title, placed(c, p, detect.Evidence{
 				Name:     "operation whose replies often hold secrets",
 				Observed: operation + ", which shows " + disclosures[operation],
 				Expected: habit(uses),
-			}}
+			})
 		})
 	})
 }

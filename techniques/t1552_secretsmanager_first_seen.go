@@ -64,11 +64,11 @@ func secretsmanagerFirstSeen(c *Config) detect.Detector {
 		}
 		age := secretsRead.Age(p)
 		p.ReportWith(severity, subjectOf(age, secret), func() (string, []detect.Evidence) {
-			return "secret " + shown(secret) + firstRead(e), []detect.Evidence{{
+			return "secret " + shown(secret) + firstRead(e, reads), placed(c, p, detect.Evidence{
 				Name:     "secret requested",
 				Observed: shown(secret),
 				Expected: usualReads(reads, age),
-			}}
+			})
 		})
 	})
 }

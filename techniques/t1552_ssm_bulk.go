@@ -59,7 +59,7 @@ func ssmBulk(c *Config) detect.Detector {
 		}
 		severity := ownParameters.weighBurst(p, names, reads, detect.High)
 		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
-			return fmt.Sprintf("%d parameters read within an hour", names.Count), []detect.Evidence{{
+			return fmt.Sprintf("%d parameters requested within an hour", names.Count), []detect.Evidence{{
 				Name:     "parameters requested within an hour, without a habit of it",
 				Observed: fmt.Sprintf("%d: %s", names.Count, strings.Join(names.Values(), ", ")),
 				Expected: fmt.Sprintf("fewer than %d; %s", p.Threshold(), usualReads(reads, parametersRead.Age(p))),

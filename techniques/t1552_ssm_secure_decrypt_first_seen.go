@@ -26,7 +26,7 @@ const decrypting = "decrypts"
 // principal. Reading a SecureString decrypted leaves such a call of Parameter
 // Store's, in the reader's name; reading a String leaves none.
 var parametersDecrypted = baseline.Distinct("ssm parameter decrypted by kms", func(e *event.Event) string {
-	if e.Identity.InvokedBy != "AWS Internal" || !e.Succeeded() || !strings.Contains(string(e.Request), "PARAMETER_ARN") {
+	if e.Identity.InvokedBy == "" || !e.Succeeded() || !strings.Contains(string(e.Request), "PARAMETER_ARN") {
 		return ""
 	}
 	return parameterName(e.Request.At("encryptionContext", "PARAMETER_ARN").Text())
@@ -44,7 +44,7 @@ var withDecryption = event.Derive(func(e *event.Event) string { return string(e.
 func kept(p *detect.Pass, name string) detect.Evidence {
 	ev := detect.Evidence{
 		Name:     "how the parameter is kept",
-		Observed: "in plain text: KMS decrypted nothing for it, unless that event is still to come",
+		Observed: "in plain text: KMS decrypted nothing for it, unless that event is still to come, or the trail leaves those of KMS out",
 		Expected: "encrypted, as a SecureString",
 	}
 	w := parametersDecrypted.In(p)
@@ -108,15 +108,15 @@ func ssmSecureDecryptFirstSeen(c *Config) detect.Detector {
 		}
 		age := parametersRead.Age(p)
 		p.ReportWith(severity, subjectOf(age, subject), func() (string, []detect.Evidence) {
-			title := "parameter " + shown(name) + " read and decrypted for the first time"
+			title := "parameter " + shown(name) + " read and decrypted " + firstTime(reads)
 			if kind.New {
 				title = "parameters read and decrypted, " + shown(name) + " the latest, by a principal without a habit of it"
 			}
-			return title, []detect.Evidence{{
+			return title, placed(c, p, detect.Evidence{
 				Name:     "parameter read with decryption",
 				Observed: shown(name),
 				Expected: usualReads(reads, age),
-			}, kept(p, name)}
+			}, kept(p, name))
 		})
 	})
 }

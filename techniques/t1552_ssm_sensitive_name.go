@@ -159,9 +159,9 @@ func sensitiveParameter(c *Config, p *detect.Pass, name, word string, reads base
 	}
 	age := parametersRead.Age(p)
 	p.ReportWith(severity, subjectOf(age, name), func() (string, []detect.Evidence) {
-		title, observed := "parameter "+shown(name)+firstRead(p.Event), shown(name)+", for the word "+word
+		title, observed := "parameter "+shown(name)+firstRead(p.Event, reads), shown(name)+", for the word "+word
 		if !p.Event.Denied() && decrypted(p.Event) {
-			title = "parameter " + shown(name) + " read and decrypted for the first time"
+			title = "parameter " + shown(name) + " read and decrypted " + firstTime(reads)
 			observed += ", decrypted"
 		}
 		evidence := []detect.Evidence{{
@@ -172,6 +172,6 @@ func sensitiveParameter(c *Config, p *detect.Pass, name, word string, reads base
 		if p.Event.Succeeded() && decrypted(p.Event) {
 			evidence = append(evidence, kept(p, name))
 		}
-		return title, evidence
+		return title, placed(c, p, evidence...)
 	})
 }

@@ -88,12 +88,12 @@ func userdataRead(c *Config) detect.Detector {
 		p.ReportWith(severity, "", func() (string, []detect.Evidence) {
 			// One finding for all instances of a day, with those so far.
 			w := ownInstances.unusual(p, userdataInstances.In(p), reads)
-			return "user data of " + shown(instance) + firstRead(p.Event), []detect.Evidence{{
+			return "user data of " + shown(instance) + firstRead(p.Event, reads), placed(c, p, detect.Evidence{
 				Name:     "instances whose user data was requested within 24 hours, without a habit of it",
 				Observed: fmt.Sprintf("%d: %s", w.Count, strings.Join(w.Values(), ", ")),
 				Expected: usualReads(reads, userdataReads.Age(p)),
 				EventIDs: w.EventIDs(),
-			}}
+			})
 		})
 	})
 }

@@ -71,7 +71,7 @@ func iamFullDump(c *Config) detect.Detector {
 		}
 		severity, around := unfamiliar(c, p, severity)
 		p.ReportWith(severity, subjectOf(iamDumps.Age(p), n.Value), func() (string, []detect.Evidence) {
-			return "asks for " + n.Value + " for the first time: " + e.Operation, around.evidence(p, detect.Evidence{
+			return "asks for " + n.Value + " " + firstTime(n) + ": " + e.Operation, around.evidence(p, detect.Evidence{
 				Name:     "questions about the whole of IAM",
 				Observed: api(e) + ", " + outcome(e),
 				Expected: "what is usual: " + habit(n),

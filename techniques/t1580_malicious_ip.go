@@ -10,7 +10,8 @@ func maliciousIP(c *Config) detect.Detector {
 		Name: "malicious-ip",
 		Doc: "A principal gets, lists or describes something from an address of bad reputation, as Config.Reputation says: a Tor exit, a known attacker, an anonymous proxy. " +
 			"Buckets and objects (T1619, T1530) are no exception: what is asked matters less than from where. " +
-			"Refused calls count too, since the credentials were in use there. Without the hook, the rule is silent.",
+			"Refused calls count too, since the credentials were in use there. Reads by presigned URL, which others are meant to use, are medium, and one finding whatever their addresses. " +
+			"Without the hook, the rule is silent.",
 		Technique:   "T1580",
 		Tactic:      detect.Discovery,
 		Severity:    detect.High,
@@ -29,7 +30,8 @@ func maliciousIP(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("the call asks for something", asks(e.Operation) || e.Is("s3", "HeadBucket", "HeadObject")) ||
+		if p.Excuse("the call needs no credentials, as those of a Cognito pool's guests", nameless(e)) ||
+			!p.Require("the call asks for something", asks(e.Operation) || e.Is("s3", "HeadBucket", "HeadObject")) ||
 			!p.Require("the source is an address", e.IP.IsValid()) ||
 			p.Excuse("the source is known", c.knownSource(e)) {
 			return
@@ -38,7 +40,11 @@ func maliciousIP(c *Config) detect.Detector {
 		if !p.Require("the address has a bad reputation", why != "") {
 			return
 		}
-		p.ReportWith(detect.High, e.SourceAddress, func() (string, []detect.Evidence) {
+		severity, subject := detect.High, e.SourceAddress
+		if presigned(e) {
+			severity, subject = detect.Medium, origin(e)
+		}
+		p.ReportWith(severity, subject, func() (string, []detect.Evidence) {
 			return "looks around from " + e.SourceAddress + ", of bad reputation: " + clip(why), []detect.Evidence{{
 				Name:     "reputation of the source address",
 				Observed: e.SourceAddress + ": " + why,

@@ -69,7 +69,7 @@ func orgAccountDiscovery(c *Config) detect.Detector {
 		}
 		severity, around := unfamiliar(c, p, detect.Low)
 		p.ReportWith(severity, subjectOf(accountQuestions.Age(p), n.Value), func() (string, []detect.Evidence) {
-			return "asks about " + n.Value + " for the first time: " + e.Operation, around.evidence(p, detect.Evidence{
+			return "asks about " + n.Value + " " + firstTime(n) + ": " + e.Operation, around.evidence(p, detect.Evidence{
 				Name:     "questions about the account and the organisation",
 				Observed: api(e) + ", " + outcome(e) + ", about " + n.Value,
 				Expected: "what is usual: " + habit(n),

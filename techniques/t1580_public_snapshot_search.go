@@ -115,7 +115,7 @@ func publicSnapshotSearch(c *Config) detect.Detector {
 		}
 		severity, around := unfamiliar(c, p, detect.Low)
 		p.ReportWith(severity, subjectOf(publicSearches.Age(p), n.Value), func() (string, []detect.Evidence) {
-			return "searches for " + n.Value + " for the first time", around.evidence(p, detect.Evidence{
+			return "searches for " + n.Value + " " + firstTime(n), around.evidence(p, detect.Evidence{
 				Name:     "searches among what others share or publish",
 				Observed: api(e) + " for " + n.Value + ", " + outcome(e),
 				Expected: "what is usual: " + habit(n),

@@ -103,7 +103,7 @@ func rareCall(*Config) detect.Detector {
 			return
 		}
 		p.ReportWith(detect.Informational, n.Value, func() (string, []detect.Evidence) {
-			return fmt.Sprintf("uses %s for the first time: %s", n.Value, e.Operation), []detect.Evidence{{
+			return fmt.Sprintf("uses %s %s: %s", n.Value, firstTime(n), e.Operation), []detect.Evidence{{
 				Name:     "service used by the principal",
 				Observed: fmt.Sprintf("%s, by %s from %s, %s", n.Value, e.Operation, source(e), outcome(e)),
 				Expected: habit(n),

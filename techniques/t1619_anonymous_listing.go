@@ -63,6 +63,14 @@ func anonymousRequest(e *event.Event) detect.Evidence {
 	}
 }
 
+// refused ends the title of a finding about a listing that was refused.
+func refused(e *event.Event) string {
+	if e.Denied() {
+		return ", refused"
+	}
+	return ""
+}
+
 // outcome says whether a call succeeded.
 func outcome(e *event.Event) string {
 	if e.ErrorCode != "" {

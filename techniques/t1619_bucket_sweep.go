@@ -108,6 +108,9 @@ func bucketSweep(c *Config) detect.Detector {
 				EventIDs: buckets.EventIDs(),
 			}}
 			title := fmt.Sprintf("objects of %d unfamiliar buckets listed within 30 minutes", buckets.Count)
+			if e.Denied() {
+				title += ", the last refused"
+			}
 			if steps.Done {
 				title = "buckets listed, then " + title
 				evidence = append(evidence, detect.Evidence{

@@ -41,7 +41,8 @@ func listBucketsFirstSeen(c *Config) detect.Detector {
 		},
 	}, func(p *detect.Pass) {
 		e := p.Event
-		if !p.Require("the principal did not use to list the buckets", bucketLists.In(p).New) {
+		n := bucketLists.In(p)
+		if !p.Require("the principal did not use to list the buckets", n.New) {
 			return
 		}
 		around := circumstances{network: newNetwork(c, p), tool: newTool(p)}
@@ -52,13 +53,10 @@ func listBucketsFirstSeen(c *Config) detect.Detector {
 		p.ReportWith(person(e, severity), "", func() (string, []detect.Evidence) {
 			evidence := []detect.Evidence{{
 				Name:     "ListBuckets by the principal",
-				Observed: "from " + source(e) + " with " + e.UserAgent,
+				Observed: "from " + source(e) + " with " + clip(e.UserAgent),
 				Expected: "none: not its habit within the past 30 days",
 			}}
-			title := "buckets listed for the first time"
-			if e.Denied() {
-				title += ", refused"
-			}
+			title := "buckets listed " + firstTime(n) + refused(e)
 			if around.network {
 				title += ", from a new network"
 				evidence = append(evidence, detect.Evidence{Name: "network", Observed: network(e), Expected: habit(networks.In(p))})

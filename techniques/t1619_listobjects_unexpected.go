@@ -54,11 +54,11 @@ func listObjectsUnexpected(c *Config) detect.Detector {
 			return
 		}
 		p.ReportWith(severity, n.Value, func() (string, []detect.Evidence) {
-			return fmt.Sprintf("%s %s listed for the first time", kind, n.Value), []detect.Evidence{{
+			return fmt.Sprintf("%s %s listed %s%s", kind, n.Value, firstTime(n), refused(e)), placed(c, p, detect.Evidence{
 				Name:     "bucket listed by the principal",
 				Observed: fmt.Sprintf("%s, from %s, %s", n.Value, source(e), outcome(e)),
 				Expected: habit(n),
-			}}
+			})
 		})
 	})
 }

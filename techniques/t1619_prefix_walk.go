@@ -74,6 +74,9 @@ func prefixWalk(c *Config) detect.Detector {
 		around := circumstances{network: newNetwork(c, p)}
 		p.ReportWith(person(e, around.raise(severity)), "", func() (string, []detect.Evidence) {
 			title := fmt.Sprintf("%d prefixes listed within 10 minutes, lately of %sbucket %s", w.Count, kind, e.Bucket())
+			if e.Denied() {
+				title += ", the last refused"
+			}
 			return title, around.evidence(p, detect.Evidence{
 				Name:     "different prefixes listed within 10 minutes",
 				Observed: fmt.Sprintf("%d: %s", w.Count, some(w.Values())),

@@ -126,11 +126,11 @@ func sensitivePrefixListing(c *Config) detect.Detector {
 			if prefix == "" {
 				title = fmt.Sprintf("all objects of sensitive bucket %s listed", e.Bucket())
 			}
-			return title, []detect.Evidence{{
+			return title + refused(e), placed(c, p, detect.Evidence{
 				Name:     "prefix listed by the principal",
 				Observed: fmt.Sprintf("%s/%s, from %s, %s", e.Bucket(), prefix, source(e), outcome(e)),
 				Expected: "sensitive ones it is used to: " + habit(n),
-			}}
+			})
 		})
 	})
 }

@@ -62,11 +62,11 @@ func versionsListing(c *Config) detect.Detector {
 			return
 		}
 		p.ReportWith(severity, subjectOf(versionsListed.Age(p), n.Value), func() (string, []detect.Evidence) {
-			return fmt.Sprintf("object versions of %s %s listed for the first time", kind, n.Value), []detect.Evidence{{
+			return fmt.Sprintf("object versions of %s %s listed %s%s", kind, n.Value, firstTime(n), refused(e)), placed(c, p, detect.Evidence{
 				Name:     "bucket whose object versions the principal lists",
 				Observed: fmt.Sprintf("%s, from %s, %s", n.Value, source(e), outcome(e)),
 				Expected: habit(n),
-			}}
+			})
 		})
 	})
 }
