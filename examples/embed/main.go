@@ -37,12 +37,12 @@ func watch(ctx context.Context, logs io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for e, err := range event.Read(logs, nil) {
+	for events, err := range event.ReadBatches(logs, nil) {
 		if err != nil {
 			log.Print(err) // about one record; the next may be fine
 			continue
 		}
-		findings, err := engine.Process(ctx, []*event.Event{e})
+		findings, err := engine.Process(ctx, events)
 		if err != nil {
 			log.Print(err)
 		}
