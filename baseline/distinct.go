@@ -280,36 +280,37 @@ func (c *distinctCell) answer(v *View) Window {
 	return n.window
 }
 
-// best is the best window around the event.
+// best is the best window around the event: of those that contain it, up to the
+// newest value. Beyond that they only add empty granules.
 func (c *distinctCell) best(v *View) Window {
 	at := c.grid.of(v.Event.Time)
-	newest := at
+	best, more := c.ending(at)
+	for end := at + 1; more && end < at+c.grid.window; end++ {
+		var w Window
+		if w, more = c.ending(end); w.Count > best.Count {
+			best = w
+		}
+	}
+	return best
+}
+
+// ending is the window that ends with a granule. more says that there are values
+// seen later.
+func (c *distinctCell) ending(end int64) (w Window, more bool) {
+	begin := end - c.grid.window + 1
+	w.cell = c
 	for i := range c.items {
-		newest = max(newest, c.items[i].trace.last)
-	}
-	best, low, high := 0, int64(0), int64(0)
-	// The windows that contain the event; those that reach beyond the newest
-	// value only add empty granules.
-	for end := at; end < at+c.grid.window && end <= newest; end++ {
-		begin, n := end-c.grid.window+1, 0
-		for i := range c.items {
-			if c.items[i].trace.within(begin, end) != 0 {
-				n++
-			}
+		t := &c.items[i].trace
+		if t.last > end {
+			more = true
 		}
-		if n > best {
-			best, low, high = n, begin, end
+		if t.last < begin || t.last > end && t.within(begin, end) == 0 {
+			continue
 		}
+		w.in[i/64] |= 1 << (i % 64)
+		w.Count++
 	}
-	w := Window{Count: best, cell: c}
-	if best > 0 {
-		for i := range c.items {
-			if c.items[i].trace.within(low, high) != 0 {
-				w.in[i/64] |= 1 << (i % 64)
-			}
-		}
-	}
-	return w
+	return w, more
 }
 
 func (c *distinctCell) AppendBinary(b []byte) ([]byte, error) {
