@@ -225,8 +225,10 @@ func (v *View) view() *View { return v }
 func (v *View) today() int32   { return dayOf(v.Event.Time) }
 func (v *View) settled() int32 { return settledDay(v.Event.Time) }
 
-func dayOf(t time.Time) int32      { return int32(floorDiv(t.Unix(), int64(Day/time.Second))) }
-func settledDay(t time.Time) int32 { return dayOf(t.Add(-Lateness)) }
+func dayOf(t time.Time) int32      { return dayOfUnix(t.Unix()) }
+func settledDay(t time.Time) int32 { return dayOfUnix(t.Unix() - int64(Lateness/time.Second)) }
+
+func dayOfUnix(seconds int64) int32 { return int32(floorDiv(seconds, int64(Day/time.Second))) }
 
 // maxDay is the last day that a record may name: 2200-01-01, as in [event.Parse].
 const maxDay = 84006
