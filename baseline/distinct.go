@@ -22,25 +22,25 @@ import (
 // ones; the count never exceeds it. Make it twice the threshold that matters,
 // so that a burst stays exact while events come out of order.
 func Distinct(name string, value func(*event.Event) string, cap int, window time.Duration) *Of[Window] {
-	return newDistinct(name, values{one: value}, cap, window)
+	return newDistinct(name, noteOne(value), cap, window)
 }
 
 // DistinctEach is [Distinct] for events that carry several values at once, which
 // each appends to a list.
 func DistinctEach(name string, each func([]string, *event.Event) []string, cap int, window time.Duration) *Of[Window] {
-	return newDistinct(name, values{each: each}, cap, window)
+	return newDistinct(name, noteEach(each), cap, window)
 }
 
-func newDistinct(name string, vs values, cap int, window time.Duration) *Of[Window] {
+func newDistinct(name string, note noter, cap int, window time.Duration) *Of[Window] {
 	cap = clamp(cap, 2, maxItems)
 	window = clamp(window, time.Minute, 30*Day)
-	kind := &distinctKind{newGrid(window), cap, vs.note}
+	kind := &distinctKind{newGrid(window), cap, note}
 	return &Of[Window]{
 		serial:   nextSerial(),
 		id:       fmt.Sprintf("distinct/2 %s cap=%d window=%v", name, cap, window),
 		maxBytes: binary.MaxVarintLen64 + 2 + cap*maxItemBytes,
 		newCell:  func() Cell { return &distinctCell{distinctKind: kind} },
-		note:     vs.note,
+		note:     note,
 		answer:   func(c Cell, v *View) Window { return c.(*distinctCell).answer(v) },
 	}
 }
@@ -199,7 +199,7 @@ func (c *distinctCell) take(n *note, s *Scratch, e *event.Event) {
 	if p := s.profile; p != nil && len(c.items) == cap(c.items) {
 		c.forget(p.oldest()) // rather than grow
 	}
-	for _, v := range n.values {
+	for _, v := range s.noted(n) {
 		c.fold(v, s.id, e.Time)
 	}
 }
@@ -273,11 +273,12 @@ func (c *distinctCell) forget(before time.Time) {
 }
 
 func (c *distinctCell) answer(v *View) Window {
-	n := v.answering()
-	if n.answered != v.serial {
-		n.window, n.answered = c.best(v), v.serial
+	n, s := v.answering(), v.scratch
+	if n.answered != s.serial {
+		n.answered, n.answer = s.serial, len(s.windows)
+		s.windows = append(s.windows, c.best(v))
 	}
-	return n.window
+	return s.windows[n.answer]
 }
 
 // best is the best window around the event: of those that contain it, up to the

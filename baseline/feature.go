@@ -127,7 +127,7 @@ func (f *Of[A]) Where(concerns func(*event.Event) bool) *Of[A] {
 func (f *Of[A]) WhereValue(value func(*event.Event) string) *Of[A] {
 	g := *f
 	g.serial = nextSerial()
-	g.note = values{one: value}.note
+	g.note = noteOne(value)
 	if take := g.note; f.note != nil {
 		g.note = func(e *event.Event, n *note, s *Scratch) bool { return f.note(e, n, s) && take(e, n, s) }
 	}
@@ -189,23 +189,19 @@ type View struct {
 	Event   *event.Event
 	profile *Profile
 	scratch *Scratch
-	serial  uint64 // of the scratch's views
-	slot    int    // of the feature that is answering
+	slot    int // of the feature that is answering
 }
 
 // answering returns the note of the feature that is answering, which has the
 // answer, and what was taken from the event if its cell has folded that.
-func (v *View) answering() *note {
-	v.scratch.hold(v.slot)
-	return &v.scratch.notes[v.slot]
-}
+func (v *View) answering() *note { return &v.scratch.notes[v.slot] }
 
 // noted is answering with what there is to take from the event.
 func (v *View) noted(make noter) *note {
-	n := v.answering()
-	if n.serial != v.serial {
-		n.serial = v.serial
-		make(v.Event, n, v.scratch)
+	n, s := v.answering(), v.scratch
+	if n.serial != s.serial {
+		*n = note{serial: s.serial}
+		make(v.Event, n, s)
 	}
 	return n
 }

@@ -208,13 +208,9 @@ func (p *Profile) foldFrom(at int, slots []int, scratch *Scratch, e *event.Event
 	for ; at < len(slots); at++ {
 		i := slots[at]
 		n := &scratch.notes[i]
-		n.values = n.values[:0] // not those of an event before, or of another layout's feature
-		if note := p.layout.noters[i]; note != nil {
-			n.serial = scratch.serial
-			if !note(e, n, scratch) {
-				continue
-			}
-			scratch.hold(i)
+		*n = note{serial: scratch.serial}
+		if note := p.layout.noters[i]; note != nil && !note(e, n, scratch) {
+			continue
 		}
 		switch c := p.open(i).(type) {
 		case *firstSeenCell: // as any taker, but faster told
@@ -224,11 +220,12 @@ func (p *Profile) foldFrom(at int, slots []int, scratch *Scratch, e *event.Event
 		case taker:
 			c.take(n, scratch, e)
 		case ValueFolder:
-			if len(n.values) == 0 { // a feature without WhereValue
+			values := scratch.noted(n)
+			if len(values) == 0 { // a feature without WhereValue
 				c.Fold(e, now)
 				continue
 			}
-			for _, v := range n.values {
+			for _, v := range values {
 				c.FoldValue(v.text, v.hash, e, now)
 			}
 		default:
@@ -363,7 +360,7 @@ func (p *Profile) View(e *event.Event) *View {
 		s.profile, s.folded = nil, nil
 		s.memo.Drop()
 	}
-	s.view = View{Event: s.memo.Hold(e), profile: p, scratch: s, serial: s.serial}
+	s.view = View{Event: s.memo.Hold(e), profile: p, scratch: s}
 	return &s.view
 }
 
