@@ -42,7 +42,9 @@ type Scratch struct {
 	novelties []Novelty    // answers
 	windows   []Window
 	texts     []string
-	id        eventID     // of the event folded
+	named     *event.Event // that id and idHash are of
+	id        eventID
+	idHash    uint64
 	failed    *PanicError // when the last event was folded
 }
 
@@ -53,7 +55,7 @@ func NewScratch() *Scratch {
 
 // Clear lets go of the event and of what was answered about it.
 func (s *Scratch) Clear() {
-	s.view, s.profile, s.folded, s.failed = View{}, nil, nil, nil
+	s.view, s.profile, s.folded, s.named, s.failed = View{}, nil, nil, nil, nil
 	s.void()
 	clear(s.texts[:cap(s.texts)])
 	s.memo.Drop()
@@ -85,6 +87,14 @@ func (s *Scratch) begin(slots int) {
 	s.void()
 	if len(s.notes) < slots {
 		s.notes = append(s.notes, make([]note, slots-len(s.notes))...)
+	}
+}
+
+// identify works out an event's id, once for all profiles that fold it.
+func (s *Scratch) identify(e *event.Event) {
+	if s.named != e {
+		s.named, s.id = e, newEventID(e.ID)
+		s.idHash = s.id.hashOf(e.ID)
 	}
 }
 
@@ -138,7 +148,7 @@ type taker interface {
 func fold(c taker, notes noter, e *event.Event) {
 	var n note
 	var s Scratch
-	s.id = newEventID(e.ID)
+	s.identify(e)
 	if notes(e, &n, &s) {
 		c.take(&n, &s, e)
 	}

@@ -160,9 +160,9 @@ func (p *Profile) Fold(e *event.Event) Outcome {
 func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	p.scratch = scratch
 	scratch.folded, scratch.failed = nil, nil
-	scratch.id = newEventID(e.ID)
+	scratch.identify(e)
 	millis := e.Time.UnixMilli()
-	id := recentID{scratch.id.hashOf(e.ID), millis}
+	id := recentID{scratch.idHash, millis}
 	if p.isRecent(id.hash) {
 		return Duplicate
 	}
