@@ -161,7 +161,7 @@ var (
 	}}
 	// ByBucket keys S3 requests by the bucket.
 	ByBucket = &Scope{Name: "bucket", Key: func(e *event.Event) string {
-		if e.Service() != "s3" {
+		if !e.Is("s3") {
 			return ""
 		}
 		return e.Bucket()
