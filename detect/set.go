@@ -357,6 +357,7 @@ func (st *step) open(g *group, key string, p *baseline.Profile, e *event.Event) 
 		View:     *p.View(e),
 		key:      key,
 		profile:  p,
+		scratch:  st.scratch,
 		group:    g,
 		emit:     st.emit,
 		suppress: st.set.suppressions,
