@@ -196,18 +196,19 @@ type distinctCell struct {
 func (c *distinctCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
 
 func (c *distinctCell) take(n *note, s *Scratch, e *event.Event) {
-	if p := s.profile; p != nil && len(c.items) == cap(c.items) {
-		c.forget(p.oldest()) // rather than grow
-	}
 	for _, v := range s.noted(n) {
-		c.fold(v, s.id, e.Time)
+		c.fold(v, s, e.Time)
 	}
 }
 
-func (c *distinctCell) fold(v value, id eventID, t time.Time) {
+func (c *distinctCell) fold(v value, s *Scratch, t time.Time) {
 	h, millis := v.hash, t.UnixMilli()
 	i, found := c.find(h)
 	if !found {
+		if p := s.profile; p != nil && len(c.items) == cap(c.items) {
+			c.forget(p.oldest()) // rather than grow
+			i, _ = c.find(h)
+		}
 		if len(c.items) >= c.cap {
 			oldest := c.oldest()
 			if x := &c.items[oldest]; millis < x.millis || millis == x.millis && h < x.hash {
@@ -217,15 +218,15 @@ func (c *distinctCell) fold(v value, id eventID, t time.Time) {
 			i, _ = c.find(h)
 		}
 		text := label(v.text)
-		c.items = slices.Insert(c.items, i, item{hash: h, millis: millis, id: id})
+		c.items = slices.Insert(c.items, i, item{hash: h, millis: millis, id: s.id})
 		c.labels = c.labels.insert(i, &text)
 	}
 	x := &c.items[i]
 	x.trace.add(c.grid.of(t))
 	// The later event names the value; of two at one instant the greater id,
 	// so that their order leaves no trace.
-	if millis > x.millis || millis == x.millis && x.id.less(id) {
-		x.millis, x.id = millis, id
+	if millis > x.millis || millis == x.millis && x.id.less(s.id) {
+		x.millis, x.id = millis, s.id
 	}
 }
 
