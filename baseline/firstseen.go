@@ -67,7 +67,7 @@ func FirstSeenEach(name string, each func([]string, *event.Event) []string, o *F
 
 func newFirstSeen(name string, note noter, o *FirstSeenOptions) *Of[Novelty] {
 	d := o.orDefault()
-	kind := &firstSeenKind{d, note}
+	kind := &firstSeenKind{options: d, retain: int32(d.Retain / Day), note: note}
 	return &Of[Novelty]{
 		serial:   nextSerial(),
 		id:       fmt.Sprintf("first-seen/4 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
@@ -223,6 +223,7 @@ func newSeen(hash uint64, day int32) seen {
 // firstSeenKind is what the cells of a feature have in common.
 type firstSeenKind struct {
 	options FirstSeenOptions
+	retain  int32 // in days
 	note    noter
 }
 
@@ -323,7 +324,7 @@ func (c *firstSeenCell) decide(hash uint64, label labelText, day int32, verdict 
 }
 
 func (c *firstSeenCell) expired(s *seen, day int32) bool {
-	return day-s.last > int32(c.options.Retain/Day)
+	return day-s.last > c.retain
 }
 
 // victim returns the entry to drop: an expired one; else the least recent one
