@@ -73,7 +73,7 @@ func (s slotSet) add(slot int) bool {
 
 // rank returns the place of a slot's cell, and whether there is one.
 func (c *cells) rank(slot int) (i int, ok bool) {
-	word, bit := slot/64, uint64(1)<<(slot%64)
+	word, bit := uint(slot)/64, uint64(1)<<(uint(slot)%64)
 	for _, w := range c.slots[:word] {
 		i += bits.OnesCount64(w)
 	}
