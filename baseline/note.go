@@ -101,8 +101,12 @@ func (s *Scratch) identify(e *event.Event) {
 	}
 }
 
-// add notes a value.
+// add notes a value. Features that are next to each other often take the same.
 func (s *Scratch) add(text string) {
+	if last := len(s.values) - 1; last >= 0 && s.values[last].text == text {
+		s.values = append(s.values, s.values[last])
+		return
+	}
 	s.values = append(s.values, value{text, s.Hash(text)})
 }
 
