@@ -109,6 +109,10 @@ type recentID struct {
 	millis int64
 }
 
+func (r recentID) before(other recentID) bool {
+	return r.millis < other.millis || r.millis == other.millis && r.hash < other.hash
+}
+
 // NewProfile returns an empty profile.
 func (l *Layout) NewProfile() *Profile {
 	return &Profile{layout: l, cells: cells{slots: make(slotSet, (len(l.features)+63)/64)}}
@@ -256,11 +260,10 @@ func (p *Profile) remember(r recentID) {
 		p.recent = slices.Delete(p.recent, 0, maxRecent/8)
 		p.filterRecent()
 	}
-	i := len(p.recent)
-	for i > 0 && (p.recent[i-1].millis > r.millis || p.recent[i-1].millis == r.millis && p.recent[i-1].hash > r.hash) {
-		i--
+	p.recent = append(p.recent, r)
+	for i := len(p.recent) - 1; i > 0 && r.before(p.recent[i-1]); i-- {
+		p.recent[i-1], p.recent[i] = r, p.recent[i-1]
 	}
-	p.recent = slices.Insert(p.recent, i, r)
 	switch {
 	case p.filter != nil:
 		p.filter.add(r.hash)
