@@ -85,7 +85,7 @@ func (s *Scratch) own(e *event.Event) *event.Event {
 	return e
 }
 
-// begin makes room for the notes of an event.
+// begin makes everything noted so far void, and has room for an event's notes.
 func (s *Scratch) begin(slots int) {
 	s.void()
 	if len(s.notes) < slots {

@@ -374,7 +374,7 @@ func (s *shard) keep(f Finding) {
 	s.findings = append(s.findings, f)
 }
 
-// hand appends what was found, and has found nothing then.
+// hand appends what was found, and keeps none of it.
 func (s *shard) hand(findings []Finding) []Finding {
 	if len(s.findings) == 0 {
 		return findings
