@@ -22,25 +22,25 @@ import (
 // ones; the count never exceeds it. Make it twice the threshold that matters,
 // so that a burst stays exact while events come out of order.
 func Distinct(name string, value func(*event.Event) string, cap int, window time.Duration) *Of[Window] {
-	return newDistinct(name, values{one: value}, cap, window)
+	return newDistinct(name, noteOne(value), cap, window)
 }
 
 // DistinctEach is [Distinct] for events that carry several values at once, which
 // each appends to a list.
 func DistinctEach(name string, each func([]string, *event.Event) []string, cap int, window time.Duration) *Of[Window] {
-	return newDistinct(name, values{each: each}, cap, window)
+	return newDistinct(name, noteEach(each), cap, window)
 }
 
-func newDistinct(name string, vs values, cap int, window time.Duration) *Of[Window] {
+func newDistinct(name string, note noter, cap int, window time.Duration) *Of[Window] {
 	cap = clamp(cap, 2, maxItems)
 	window = clamp(window, time.Minute, 30*Day)
-	kind := &distinctKind{newGrid(window), cap, vs.note}
+	kind := &distinctKind{newGrid(window), cap, note}
 	return &Of[Window]{
 		serial:   nextSerial(),
 		id:       fmt.Sprintf("distinct/2 %s cap=%d window=%v", name, cap, window),
 		maxBytes: binary.MaxVarintLen64 + 2 + cap*maxItemBytes,
 		newCell:  func() Cell { return &distinctCell{distinctKind: kind} },
-		note:     vs.note,
+		note:     note,
 		answer:   func(c Cell, v *View) Window { return c.(*distinctCell).answer(v) },
 	}
 }
@@ -196,18 +196,19 @@ type distinctCell struct {
 func (c *distinctCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
 
 func (c *distinctCell) take(n *note, s *Scratch, e *event.Event) {
-	if p := s.profile; p != nil && len(c.items) == cap(c.items) {
-		c.forget(p.oldest()) // rather than grow
-	}
-	for _, v := range n.values {
-		c.fold(v, s.id, e.Time)
+	for _, v := range s.noted(n) {
+		c.fold(v, s, e.Time)
 	}
 }
 
-func (c *distinctCell) fold(v value, id eventID, t time.Time) {
+func (c *distinctCell) fold(v value, s *Scratch, t time.Time) {
 	h, millis := v.hash, t.UnixMilli()
 	i, found := c.find(h)
 	if !found {
+		if p := s.profile; p != nil && len(c.items) == cap(c.items) {
+			c.forget(p.oldest()) // rather than grow
+			i, _ = c.find(h)
+		}
 		if len(c.items) >= c.cap {
 			oldest := c.oldest()
 			if x := &c.items[oldest]; millis < x.millis || millis == x.millis && h < x.hash {
@@ -217,15 +218,15 @@ func (c *distinctCell) fold(v value, id eventID, t time.Time) {
 			i, _ = c.find(h)
 		}
 		text := label(v.text)
-		c.items = slices.Insert(c.items, i, item{hash: h, millis: millis, id: id})
+		c.items = slices.Insert(c.items, i, item{hash: h, millis: millis, id: s.id})
 		c.labels = c.labels.insert(i, &text)
 	}
 	x := &c.items[i]
 	x.trace.add(c.grid.of(t))
 	// The later event names the value; of two at one instant the greater id,
 	// so that their order leaves no trace.
-	if millis > x.millis || millis == x.millis && x.id.less(id) {
-		x.millis, x.id = millis, id
+	if millis > x.millis || millis == x.millis && x.id.less(s.id) {
+		x.millis, x.id = millis, s.id
 	}
 }
 
@@ -273,43 +274,45 @@ func (c *distinctCell) forget(before time.Time) {
 }
 
 func (c *distinctCell) answer(v *View) Window {
-	n := v.answering()
-	if n.answered != v.serial {
-		n.window, n.answered = c.best(v), v.serial
+	n, s := v.answering(), v.scratch
+	if n.answered != s.serial {
+		n.answered, n.answer = s.serial, len(s.windows)
+		s.windows = append(s.windows, c.best(v))
 	}
-	return n.window
+	return s.windows[n.answer]
 }
 
-// best is the best window around the event.
+// best is the best window around the event: of those that contain it, up to the
+// newest value. Beyond that they only add empty granules.
 func (c *distinctCell) best(v *View) Window {
 	at := c.grid.of(v.Event.Time)
-	newest := at
+	best, more := c.ending(at)
+	for end := at + 1; more && end < at+c.grid.window; end++ {
+		var w Window
+		if w, more = c.ending(end); w.Count > best.Count {
+			best = w
+		}
+	}
+	return best
+}
+
+// ending is the window that ends with a granule. more says that there are values
+// seen later.
+func (c *distinctCell) ending(end int64) (w Window, more bool) {
+	begin := end - c.grid.window + 1
+	w.cell = c
 	for i := range c.items {
-		newest = max(newest, c.items[i].trace.last)
-	}
-	best, low, high := 0, int64(0), int64(0)
-	// The windows that contain the event; those that reach beyond the newest
-	// value only add empty granules.
-	for end := at; end < at+c.grid.window && end <= newest; end++ {
-		begin, n := end-c.grid.window+1, 0
-		for i := range c.items {
-			if c.items[i].trace.within(begin, end) != 0 {
-				n++
-			}
+		t := &c.items[i].trace
+		if t.last > end {
+			more = true
 		}
-		if n > best {
-			best, low, high = n, begin, end
+		if t.last < begin || t.last > end && t.within(begin, end) == 0 {
+			continue
 		}
+		w.in[i/64] |= 1 << (i % 64)
+		w.Count++
 	}
-	w := Window{Count: best, cell: c}
-	if best > 0 {
-		for i := range c.items {
-			if c.items[i].trace.within(low, high) != 0 {
-				w.in[i/64] |= 1 << (i % 64)
-			}
-		}
-	}
-	return w
+	return w, more
 }
 
 func (c *distinctCell) AppendBinary(b []byte) ([]byte, error) {

@@ -127,7 +127,7 @@ func (f *Of[A]) Where(concerns func(*event.Event) bool) *Of[A] {
 func (f *Of[A]) WhereValue(value func(*event.Event) string) *Of[A] {
 	g := *f
 	g.serial = nextSerial()
-	g.note = values{one: value}.note
+	g.note = noteOne(value)
 	if take := g.note; f.note != nil {
 		g.note = func(e *event.Event, n *note, s *Scratch) bool { return f.note(e, n, s) && take(e, n, s) }
 	}
@@ -189,23 +189,19 @@ type View struct {
 	Event   *event.Event
 	profile *Profile
 	scratch *Scratch
-	serial  uint64 // of the scratch's views
-	slot    int    // of the feature that is answering
+	slot    int // of the feature that is answering
 }
 
 // answering returns the note of the feature that is answering, which has the
 // answer, and what was taken from the event if its cell has folded that.
-func (v *View) answering() *note {
-	v.scratch.hold(v.slot)
-	return &v.scratch.notes[v.slot]
-}
+func (v *View) answering() *note { return &v.scratch.notes[v.slot] }
 
 // noted is answering with what there is to take from the event.
 func (v *View) noted(make noter) *note {
-	n := v.answering()
-	if n.serial != v.serial {
-		n.serial = v.serial
-		make(v.Event, n, v.scratch)
+	n, s := v.answering(), v.scratch
+	if n.serial != s.serial {
+		*n = note{serial: s.serial}
+		make(v.Event, n, s)
 	}
 	return n
 }
@@ -225,8 +221,10 @@ func (v *View) view() *View { return v }
 func (v *View) today() int32   { return dayOf(v.Event.Time) }
 func (v *View) settled() int32 { return settledDay(v.Event.Time) }
 
-func dayOf(t time.Time) int32      { return int32(floorDiv(t.Unix(), int64(Day/time.Second))) }
-func settledDay(t time.Time) int32 { return dayOf(t.Add(-Lateness)) }
+func dayOf(t time.Time) int32      { return dayOfUnix(t.Unix()) }
+func settledDay(t time.Time) int32 { return dayOfUnix(t.Unix() - int64(Lateness/time.Second)) }
+
+func dayOfUnix(seconds int64) int32 { return int32(floorDiv(seconds, int64(Day/time.Second))) }
 
 // maxDay is the last day that a record may name: 2200-01-01, as in [event.Parse].
 const maxDay = 84006

@@ -54,7 +54,7 @@ func clamp[T cmp.Ordered](v, low, high T) T { return min(max(v, low), high) }
 // value is new until it is established: learnt in the initial period, or seen
 // on several days over a probation span. Seen once yesterday is not normal.
 func FirstSeen(name string, value func(*event.Event) string, o *FirstSeenOptions) *Of[Novelty] {
-	return newFirstSeen(name, values{one: value}, o)
+	return newFirstSeen(name, noteOne(value), o)
 }
 
 // FirstSeenEach is [FirstSeen] for events that carry several values at once,
@@ -62,18 +62,18 @@ func FirstSeen(name string, value func(*event.Event) string, o *FirstSeenOptions
 // It answers about the first of the event's values that is new, or about the
 // first if none is.
 func FirstSeenEach(name string, each func([]string, *event.Event) []string, o *FirstSeenOptions) *Of[Novelty] {
-	return newFirstSeen(name, values{each: each}, o)
+	return newFirstSeen(name, noteEach(each), o)
 }
 
-func newFirstSeen(name string, vs values, o *FirstSeenOptions) *Of[Novelty] {
+func newFirstSeen(name string, note noter, o *FirstSeenOptions) *Of[Novelty] {
 	d := o.orDefault()
-	kind := &firstSeenKind{d, vs.note}
+	kind := &firstSeenKind{options: d, retain: int32(d.Retain / Day), note: note}
 	return &Of[Novelty]{
 		serial:   nextSerial(),
 		id:       fmt.Sprintf("first-seen/4 %s cap=%d retain=%v learn=%v days=%d span=%v", name, d.Cap, d.Retain, d.Learn, d.Days, d.Span),
 		maxBytes: 2 + d.Cap*maxSeenBytes + 3*binary.MaxVarintLen32,
 		newCell:  func() Cell { return &firstSeenCell{firstSeenKind: kind} },
-		note:     vs.note,
+		note:     note,
 		answer:   func(c Cell, v *View) Novelty { return c.(*firstSeenCell).answer(v) },
 	}
 }
@@ -223,6 +223,7 @@ func newSeen(hash uint64, day int32) seen {
 // firstSeenKind is what the cells of a feature have in common.
 type firstSeenKind struct {
 	options FirstSeenOptions
+	retain  int32 // in days
 	note    noter
 }
 
@@ -238,9 +239,9 @@ type firstSeenCell struct {
 
 func (c *firstSeenCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
 
-func (c *firstSeenCell) take(n *note, _ *Scratch, e *event.Event) {
+func (c *firstSeenCell) take(n *note, s *Scratch, e *event.Event) {
 	day, settled := dayOf(e.Time), settledDay(e.Time)
-	for _, v := range n.values {
+	for _, v := range s.noted(n) {
 		c.fold(v, day, settled)
 	}
 }
@@ -323,7 +324,7 @@ func (c *firstSeenCell) decide(hash uint64, label labelText, day int32, verdict 
 }
 
 func (c *firstSeenCell) expired(s *seen, day int32) bool {
-	return day-s.last > int32(c.options.Retain/Day)
+	return day-s.last > c.retain
 }
 
 // victim returns the entry to drop: an expired one; else the least recent one
@@ -394,11 +395,12 @@ func (c *firstSeenCell) has(h uint64) bool {
 }
 
 func (c *firstSeenCell) answer(v *View) Novelty {
-	n := v.noted(c.note)
-	if n.answered != v.serial {
-		n.novelty, n.answered = c.judge(v, n.values), v.serial
+	n, s := v.noted(c.note), v.scratch
+	if n.answered != s.serial {
+		n.answered, n.answer = s.serial, len(s.novelties)
+		s.novelties = append(s.novelties, c.judge(v, s.noted(n)))
 	}
-	return n.novelty
+	return s.novelties[n.answer]
 }
 
 // survey sets what an answer says about all values.

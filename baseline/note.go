@@ -2,22 +2,22 @@ package baseline
 
 import (
 	"hash/maphash"
-	"math/bits"
 
 	"github.com/cloudtell/cloudtell/event"
 )
 
 // A note is what a feature takes from an event. It is made once for the cell
-// that folds it and for all rules that ask about it.
+// that folds it and for all rules that ask about it. It points to nothing: what
+// it is about is in the scratch.
 type note struct {
-	serial uint64  // of the event's view, see [Scratch]
-	values []value // of features that remember values
-	amount int64   // of those that add up
+	serial     uint64 // of the scratch when it was made
+	first, end int    // the scratch's values that are its own, of features that remember values
+	amount     int64  // of those that add up
 
-	// The answer about the event: rules ask the same again.
+	// The answer about the event, by its place in the scratch: rules ask the same
+	// again.
 	answered uint64
-	novelty  Novelty
-	window   Window
+	answer   int
 }
 
 // A value is a value of an event with its hash.
@@ -31,17 +31,21 @@ type value struct {
 // [Profile.FoldIn]. It holds no state: only what follows from the event in view,
 // and the view's answers.
 type Scratch struct {
-	hashes  hashCache
-	memo    event.Memo
-	serial  uint64 // of the last view
-	view    View
-	profile *Profile     // that has folded an event last
-	folded  *event.Event // by it
-	notes   []note       // by slot
-	held    []uint64     // bit i: note i may hold on to an event, or a cell
-	texts   []string
-	id      eventID     // of the event folded
-	failed  *PanicError // when the last event was folded
+	hashes    hashCache
+	memo      event.Memo
+	serial    uint64 // of what is noted; older notes are void
+	view      View
+	profile   *Profile     // that has folded an event last
+	folded    *event.Event // by it
+	notes     []note       // by slot
+	values    []value      // that are noted
+	novelties []Novelty    // answers
+	windows   []Window
+	texts     []string
+	named     *event.Event // that id and idHash are of
+	id        eventID
+	idHash    uint64
+	failed    *PanicError // when the last event was folded
 }
 
 // NewScratch returns a scratch.
@@ -51,21 +55,26 @@ func NewScratch() *Scratch {
 
 // Clear lets go of the event and of what was answered about it.
 func (s *Scratch) Clear() {
-	s.view, s.profile, s.folded, s.failed = View{}, nil, nil, nil
-	for i, word := range s.held {
-		for ; word != 0; word &= word - 1 {
-			n := &s.notes[64*i+bits.TrailingZeros64(word)]
-			clear(n.values[:cap(n.values)])
-			n.novelty, n.window = Novelty{}, Window{}
-		}
-		s.held[i] = 0
-	}
+	s.view, s.profile, s.folded, s.named, s.failed = View{}, nil, nil, nil, nil
+	s.void()
 	clear(s.texts[:cap(s.texts)])
 	s.memo.Drop()
 }
 
+// void makes what is noted and answered so far void, and lets go of it.
+func (s *Scratch) void() {
+	s.serial++
+	clear(s.values)
+	clear(s.novelties)
+	clear(s.windows)
+	s.values, s.novelties, s.windows = s.values[:0], s.novelties[:0], s.windows[:0]
+}
+
 // Panicked returns what panicked first when an event was folded last, or nil.
 func (s *Scratch) Panicked() *PanicError { return s.failed }
+
+// Hash is [Hash], and costs a tenth of it for a short text that came lately.
+func (s *Scratch) Hash(text string) uint64 { return s.hashes.hash(text) }
 
 // own returns an event that the scratch does not clear, if it is that of the last
 // view.
@@ -76,17 +85,33 @@ func (s *Scratch) own(e *event.Event) *event.Event {
 	return e
 }
 
-// begin makes everything noted so far void.
+// begin makes everything noted so far void, and has room for an event's notes.
 func (s *Scratch) begin(slots int) {
-	s.serial++
+	s.void()
 	if len(s.notes) < slots {
 		s.notes = append(s.notes, make([]note, slots-len(s.notes))...)
-		s.held = append(s.held, make([]uint64, (slots+63)/64-len(s.held))...)
 	}
 }
 
-// hold says that a slot's note may hold on to an event, or a cell.
-func (s *Scratch) hold(slot int) { s.held[slot/64] |= 1 << (slot % 64) }
+// identify works out an event's id, once for all profiles that fold it.
+func (s *Scratch) identify(e *event.Event) {
+	if s.named != e {
+		s.named, s.id = e, newEventID(e.ID)
+		s.idHash = s.id.hashOf(e.ID)
+	}
+}
+
+// add notes a value. Features that are next to each other often take the same.
+func (s *Scratch) add(text string) {
+	if last := len(s.values) - 1; last >= 0 && s.values[last].text == text {
+		s.values = append(s.values, s.values[last])
+		return
+	}
+	s.values = append(s.values, value{text, s.Hash(text)})
+}
+
+// noted returns the values of a note.
+func (s *Scratch) noted(n *note) []value { return s.values[n.first:n.end] }
 
 // A hashCache knows the hashes of the short values that came last: most events
 // carry what was there a moment ago. The zero value knows none.
@@ -111,7 +136,7 @@ func (c *hashCache) hash(text string) uint64 {
 		return Hash(text)
 	}
 	h := &c.entries[maphash.String(c.seed, text)%hashCacheSize]
-	if string(h.text[:h.length]) != text || text == "" {
+	if h.hash == 0 || string(h.text[:h.length]) != text {
 		h.hash, h.length = Hash(text), uint8(copy(h.text[:], text))
 	}
 	return h.hash
@@ -130,31 +155,36 @@ type taker interface {
 func fold(c taker, notes noter, e *event.Event) {
 	var n note
 	var s Scratch
-	s.id = newEventID(e.ID)
+	s.identify(e)
 	if notes(e, &n, &s) {
 		c.take(&n, &s, e)
 	}
 }
 
-// values extracts what a feature remembers: one of its fields is set.
-type values struct {
-	one  func(*event.Event) string
-	each func([]string, *event.Event) []string
+// noteOne notes the value of an event.
+func noteOne(value func(*event.Event) string) noter {
+	return func(e *event.Event, n *note, s *Scratch) bool {
+		text := value(e)
+		if text == "" {
+			return false
+		}
+		n.first, n.end = len(s.values), len(s.values)+1
+		s.add(text)
+		return true
+	}
 }
 
-func (vs values) note(e *event.Event, n *note, s *Scratch) bool {
-	n.values = n.values[:0]
-	if vs.each == nil {
-		if text := vs.one(e); text != "" {
-			n.values = append(n.values, value{text, s.hashes.hash(text)})
-		}
-	} else {
-		s.texts = vs.each(s.texts[:0], e)
+// noteEach notes the values of an event.
+func noteEach(each func([]string, *event.Event) []string) noter {
+	return func(e *event.Event, n *note, s *Scratch) bool {
+		s.texts = each(s.texts[:0], e)
+		n.first = len(s.values)
 		for _, text := range s.texts {
 			if text != "" {
-				n.values = append(n.values, value{text, s.hashes.hash(text)})
+				s.add(text)
 			}
 		}
+		n.end = len(s.values)
+		return n.end > n.first
 	}
-	return len(n.values) > 0
 }

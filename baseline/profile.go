@@ -73,7 +73,7 @@ func (s slotSet) add(slot int) bool {
 
 // rank returns the place of a slot's cell, and whether there is one.
 func (c *cells) rank(slot int) (i int, ok bool) {
-	word, bit := slot/64, uint64(1)<<(slot%64)
+	word, bit := uint(slot)/64, uint64(1)<<(uint(slot)%64)
 	for _, w := range c.slots[:word] {
 		i += bits.OnesCount64(w)
 	}
@@ -107,6 +107,10 @@ const maxRecent = 512
 type recentID struct {
 	hash   uint64
 	millis int64
+}
+
+func (r recentID) before(other recentID) bool {
+	return r.millis < other.millis || r.millis == other.millis && r.hash < other.hash
 }
 
 // NewProfile returns an empty profile.
@@ -160,9 +164,9 @@ func (p *Profile) Fold(e *event.Event) Outcome {
 func (p *Profile) FoldIn(scratch *Scratch, e *event.Event) Outcome {
 	p.scratch = scratch
 	scratch.folded, scratch.failed = nil, nil
-	scratch.id = newEventID(e.ID)
+	scratch.identify(e)
 	millis := e.Time.UnixMilli()
-	id := recentID{scratch.id.hashOf(e.ID), millis}
+	id := recentID{scratch.idHash, millis}
 	if p.isRecent(id.hash) {
 		return Duplicate
 	}
@@ -208,13 +212,9 @@ func (p *Profile) foldFrom(at int, slots []int, scratch *Scratch, e *event.Event
 	for ; at < len(slots); at++ {
 		i := slots[at]
 		n := &scratch.notes[i]
-		n.values = n.values[:0] // not those of an event before, or of another layout's feature
-		if note := p.layout.noters[i]; note != nil {
-			n.serial = scratch.serial
-			if !note(e, n, scratch) {
-				continue
-			}
-			scratch.hold(i)
+		*n = note{serial: scratch.serial}
+		if note := p.layout.noters[i]; note != nil && !note(e, n, scratch) {
+			continue
 		}
 		switch c := p.open(i).(type) {
 		case *firstSeenCell: // as any taker, but faster told
@@ -224,11 +224,12 @@ func (p *Profile) foldFrom(at int, slots []int, scratch *Scratch, e *event.Event
 		case taker:
 			c.take(n, scratch, e)
 		case ValueFolder:
-			if len(n.values) == 0 { // a feature without WhereValue
+			values := scratch.noted(n)
+			if len(values) == 0 { // a feature without WhereValue
 				c.Fold(e, now)
 				continue
 			}
-			for _, v := range n.values {
+			for _, v := range values {
 				c.FoldValue(v.text, v.hash, e, now)
 			}
 		default:
@@ -259,11 +260,10 @@ func (p *Profile) remember(r recentID) {
 		p.recent = slices.Delete(p.recent, 0, maxRecent/8)
 		p.filterRecent()
 	}
-	i := len(p.recent)
-	for i > 0 && (p.recent[i-1].millis > r.millis || p.recent[i-1].millis == r.millis && p.recent[i-1].hash > r.hash) {
-		i--
+	p.recent = append(p.recent, r)
+	for i := len(p.recent) - 1; i > 0 && r.before(p.recent[i-1]); i-- {
+		p.recent[i-1], p.recent[i] = r, p.recent[i-1]
 	}
-	p.recent = slices.Insert(p.recent, i, r)
 	switch {
 	case p.filter != nil:
 		p.filter.add(r.hash)
@@ -303,12 +303,20 @@ func (p *Profile) filterRecent() {
 // not among them.
 const fewRecent = 32
 
-// An idFilter tells of most ids that they are not among those added.
-type idFilter [4 * maxRecent / 64]uint64
+// An idFilter tells of most ids that they are not among those added: each adds
+// two of its 4,096 bits, which another one of a full profile has by chance one
+// time in twenty.
+type idFilter [8 * maxRecent / 64]uint64
 
-func (f *idFilter) add(hash uint64) { f[hash/64%uint64(len(f))] |= 1 << (hash % 64) }
+func (f *idFilter) add(hash uint64) {
+	f.addBit(hash)
+	f.addBit(hash >> 12)
+}
 
-func (f *idFilter) mayHave(hash uint64) bool { return f[hash/64%uint64(len(f))]>>(hash%64)&1 != 0 }
+func (f *idFilter) mayHave(hash uint64) bool { return f.has(hash) && f.has(hash>>12) }
+
+func (f *idFilter) addBit(x uint64)   { f[x/64%uint64(len(f))] |= 1 << (x % 64) }
+func (f *idFilter) has(x uint64) bool { return f[x/64%uint64(len(f))]>>(x%64)&1 != 0 }
 
 // oldest is the earliest time of an event that would not be late.
 func (p *Profile) oldest() time.Time { return time.UnixMilli(p.clock).Add(-p.layout.lateness) }
@@ -355,7 +363,7 @@ func (p *Profile) View(e *event.Event) *View {
 		s.profile, s.folded = nil, nil
 		s.memo.Drop()
 	}
-	s.view = View{Event: s.memo.Hold(e), profile: p, scratch: s, serial: s.serial}
+	s.view = View{Event: s.memo.Hold(e), profile: p, scratch: s}
 	return &s.view
 }
 

@@ -802,3 +802,19 @@ func TestFoldLetsGo(t *testing.T) {
 	assert.Nil(t, text.Value())
 	runtime.KeepAlive(h)
 }
+
+// A scratch says the same of a value as Hash, whatever came before.
+func TestScratchHash(t *testing.T) {
+	known, unknowing := baseline.NewScratch(), new(baseline.Scratch)
+	values := []string{"", "a", "b", strings.Repeat("long ", 10), strings.Repeat("too long to be kept ", 10)}
+	for i := range 10_000 { // more than it knows
+		values = append(values, fmt.Sprint(i))
+	}
+	for range 2 {
+		for _, v := range values {
+			require.Equal(t, baseline.Hash(v), known.Hash(v))
+			require.Equal(t, baseline.Hash(v), known.Hash(v))
+			require.Equal(t, baseline.Hash(v), unknowing.Hash(v))
+		}
+	}
+}

@@ -27,10 +27,8 @@ func Sequence(name string, window time.Duration, steps ...Step) *Of[Progress] {
 		id:       fmt.Sprintf("sequence/1 %s window=%v steps=%d", name, window, len(steps)),
 		maxBytes: len(steps) * maxStepBytes,
 		newCell:  func() Cell { return &sequenceCell{sequenceKind: kind} },
-		note: func(e *event.Event, _ *note, _ *Scratch) bool {
-			return slices.ContainsFunc(steps, func(is Step) bool { return is(e) })
-		},
-		answer: func(c Cell, v *View) Progress { return c.(*sequenceCell).answer(v) },
+		note:     kind.note,
+		answer:   func(c Cell, v *View) Progress { return c.(*sequenceCell).answer(v) },
 	}
 }
 
@@ -70,12 +68,19 @@ type sequenceKind struct {
 	steps []Step
 }
 
+// note reports whether an event is any step.
+func (k *sequenceKind) note(e *event.Event, _ *note, _ *Scratch) bool {
+	return slices.ContainsFunc(k.steps, func(is Step) bool { return is(e) })
+}
+
 type sequenceCell struct {
 	*sequenceKind
 	traces []stepTrace // of all steps; nil until one has happened
 }
 
-func (c *sequenceCell) Fold(e *event.Event, now time.Time) {
+func (c *sequenceCell) Fold(e *event.Event, now time.Time) { fold(c, c.note, e) }
+
+func (c *sequenceCell) take(_ *note, s *Scratch, e *event.Event) {
 	for i, is := range c.steps {
 		if !is(e) {
 			continue
@@ -86,8 +91,8 @@ func (c *sequenceCell) Fold(e *event.Event, now time.Time) {
 		t, millis := &c.traces[i], e.Time.UnixMilli()
 		fresh := t.trace.bits == 0
 		t.trace.add(c.grid.of(e.Time))
-		if id := newEventID(e.ID); fresh || millis > t.millis || millis == t.millis && t.id.less(id) {
-			t.millis, t.id = millis, id
+		if fresh || millis > t.millis || millis == t.millis && t.id.less(s.id) {
+			t.millis, t.id = millis, s.id
 		}
 	}
 }

@@ -76,7 +76,7 @@ func (f *Of[A]) unusual(v Viewer, windows []orderedWindow) []Unusual {
 	}
 	note := &w.scratch.notes[slot]
 	if slices.Contains(w.profile.layout.index.Lookup(w.Event), slot) && f.note(w.Event, note, w.scratch) {
-		for _, v := range note.values {
+		for _, v := range w.scratch.noted(note) {
 			text := label(v.text)
 			add(v.hash, text.String)
 		}

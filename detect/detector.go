@@ -28,15 +28,15 @@ type Detector interface {
 }
 
 // New returns a detector with the given info and rule.
-func New(info Info, rule func(*Pass)) Detector { return detector{info, rule} }
+func New(info Info, rule func(*Pass)) Detector { return &detector{info, rule} }
 
 type detector struct {
 	info Info
 	rule func(*Pass)
 }
 
-func (d detector) Info() Info     { return d.info }
-func (d detector) Detect(p *Pass) { d.rule(p) }
+func (d *detector) Info() Info     { return d.info }
+func (d *detector) Detect(p *Pass) { d.rule(p) }
 
 // Info describes a detector: what it needs, and what its findings mean.
 type Info struct {
@@ -161,7 +161,7 @@ var (
 	}}
 	// ByBucket keys S3 requests by the bucket.
 	ByBucket = &Scope{Name: "bucket", Key: func(e *event.Event) string {
-		if e.Service() != "s3" {
+		if !e.Is("s3") {
 			return ""
 		}
 		return e.Bucket()

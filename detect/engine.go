@@ -161,15 +161,12 @@ func (en *Engine) batch(ctx context.Context, events []*event.Event, detecting bo
 	var findings []Finding
 	var delta Stats
 	for _, s := range en.shards {
-		for _, t := range s.tasks {
-			en.marks[t.event] |= t.mark
+		for i := range s.tasks {
+			en.marks[s.tasks[i].event] |= s.tasks[i].mark
 		}
 		clear(s.tasks)
 		s.tasks = s.tasks[:0]
-		findings = append(findings, s.findings...)
-		clear(s.findings)
-		s.findings = s.findings[:0]
-		clear(s.standing)
+		findings = s.hand(findings)
 		if s.err != nil {
 			errs = append(errs, s.err)
 			s.err = nil
@@ -190,15 +187,9 @@ func (en *Engine) batch(ctx context.Context, events []*event.Event, detecting bo
 			delta.Late++
 		}
 	}
-	findings = slices.DeleteFunc(findings, func(f Finding) bool { return f.Suppressed != "" && en.suppressed(f) })
-	for _, f := range findings {
-		if f.Revision == 0 {
-			delta.Findings++
-		}
+	if len(findings) > 0 {
+		findings, delta.Findings = en.told(findings)
 	}
-	slices.SortStableFunc(findings, func(a, b Finding) int {
-		return cmp.Or(a.Last.Compare(b.Last), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Revision, b.Revision))
-	})
 	en.count(int64(len(events)), delta)
 	return findings, errors.Join(errs...)
 }
@@ -267,6 +258,21 @@ func (en *Engine) each(f func(*shard)) {
 	wg.Wait()
 }
 
+// told returns the findings that are not suppressed, in their order, and how many
+// of them are no revisions.
+func (en *Engine) told(findings []Finding) (told []Finding, fresh int64) {
+	told = slices.DeleteFunc(findings, func(f Finding) bool { return f.Suppressed != "" && en.suppressed(f) })
+	for i := range told {
+		if told[i].Revision == 0 {
+			fresh++
+		}
+	}
+	slices.SortStableFunc(told, func(a, b Finding) int {
+		return cmp.Or(a.Last.Compare(b.Last), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Revision, b.Revision))
+	})
+	return told, fresh
+}
+
 func (en *Engine) suppressed(f Finding) bool {
 	if f.Revision == 0 {
 		en.statsMu.Lock()
@@ -278,7 +284,6 @@ func (en *Engine) suppressed(f Finding) bool {
 
 func (en *Engine) count(events int64, d Stats) {
 	en.statsMu.Lock()
-	defer en.statsMu.Unlock()
 	s := &en.stats
 	s.Events += events
 	s.Evaluated += d.Evaluated
@@ -289,6 +294,7 @@ func (en *Engine) count(events int64, d Stats) {
 	s.Loads += d.Loads
 	s.Saves += d.Saves
 	s.Profiles = d.Profiles
+	en.statsMu.Unlock()
 }
 
 // Stats returns the counts so far. It may be called while a batch runs, which
@@ -366,6 +372,18 @@ func (s *shard) keep(f Finding) {
 		}
 	}
 	s.findings = append(s.findings, f)
+}
+
+// hand appends what was found, and keeps none of it.
+func (s *shard) hand(findings []Finding) []Finding {
+	if len(s.findings) == 0 {
+		return findings
+	}
+	findings = append(findings, s.findings...)
+	clear(s.findings)
+	s.findings = s.findings[:0]
+	clear(s.standing)
+	return findings
 }
 
 func (s *shard) process(ctx context.Context, detecting bool) {
@@ -493,6 +511,9 @@ func (s *shard) fetchOnce(ctx context.Context, keys []string) ([]baseline.Record
 // evict brings the cache back to its size. Profiles that cannot be saved stay.
 func (s *shard) evict(ctx context.Context) error {
 	victims := s.cache.excess()
+	if len(victims) == 0 {
+		return nil
+	}
 	var changed []*cached
 	for _, entry := range victims {
 		if entry.dirty {

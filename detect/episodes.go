@@ -58,20 +58,21 @@ func (ep *episode) add(at time.Time) {
 }
 
 // of returns the episode that a report belongs to, valid until the next call, to
-// add the report to. overflow says that it is one of manySubjects instead.
-func (c *episodes) of(rule uint32, subject string, at time.Time, quiet time.Duration) (overflow bool, ep *episode) {
+// add the report to. The subject is given by its hash; overflow says that it is
+// one of manySubjects instead.
+func (c *episodes) of(rule uint32, subject uint64, at time.Time, quiet time.Duration) (overflow bool, ep *episode) {
 	t := at.UnixMilli()
-	i, found := c.find(rule, baseline.Hash(subject))
+	i, found := c.find(rule, subject)
 	if !found && c.open(rule, t, quiet) >= maxSubjects {
-		overflow, subject = true, manySubjects
-		i, found = c.find(rule, baseline.Hash(subject))
+		overflow, subject = true, baseline.Hash(manySubjects)
+		i, found = c.find(rule, subject)
 	}
 	if !found {
 		if len(c.entries) == maxEntries {
 			c.evict()
-			i, _ = c.find(rule, baseline.Hash(subject))
+			i, _ = c.find(rule, subject)
 		}
-		c.entries = slices.Insert(c.entries, i, entry{rule: rule, subject: baseline.Hash(subject)})
+		c.entries = slices.Insert(c.entries, i, entry{rule: rule, subject: subject})
 	}
 	e := &c.entries[i]
 	into := &e.current

@@ -10,11 +10,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/cloudtell/cloudtell/baseline"
 )
 
 // report makes a report, and tells how many its episode had before.
 func (c *episodes) report(rule uint32, subject string, at time.Time, quiet time.Duration) (overflow bool, ep *episode, revision int) {
-	overflow, ep = c.of(rule, subject, at, quiet)
+	overflow, ep = c.of(rule, baseline.Hash(subject), at, quiet)
 	revision = int(ep.count)
 	ep.add(at)
 	return overflow, ep, revision

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/cloudtell/cloudtell/baseline"
@@ -57,7 +58,7 @@ func (s *Set) explain(g *group, key string, profile *baseline.Profile, e *event.
 			st.begin(r)
 			if st.meets(r) {
 				x.Checks = append(x.Checks, st.pass.checks...)
-				st.run(r)
+				st.runFrom(0, []int{i}, g, math.MaxInt64, math.MaxUint64)
 			}
 			x.Checks = append(x.Checks, st.pass.checks...)
 		} else {

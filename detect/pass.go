@@ -17,6 +17,7 @@ type Pass struct {
 
 	key      string
 	profile  *baseline.Profile
+	scratch  *baseline.Scratch
 	group    *group
 	rule     *rule
 	emit     func(Finding) // of a finding that holds on to the event's memory
@@ -66,7 +67,7 @@ func (p *Pass) ReportWith(severity Severity, subject string, tell func() (title 
 		}
 	}
 	e := p.Event
-	overflow, ep := p.episodes().of(p.rule.hash, subject, e.Time, p.rule.quiet)
+	overflow, ep := p.episodes().of(p.rule.hash, p.scratch.Hash(subject), e.Time, p.rule.quiet)
 	if overflow {
 		subject = manySubjects
 	}

@@ -345,12 +345,8 @@ func (st *step) detect(g *group, key string, p *baseline.Profile, e *event.Event
 	}
 	st.open(g, key, p, e)
 	known, met := e.Time.Sub(p.First()), st.hold(g, st.pass.Event)
-	for _, i := range rules {
-		// No feature knows the key for longer than the profile does: a rule that
-		// is silent while it learns has nothing to say yet.
-		if gate := &g.gates[i]; gate.needs&^met == 0 && known >= gate.silent {
-			st.run(&g.rules[i])
-		}
+	for i := 0; i < len(rules); {
+		i = st.runFrom(i, rules, g, known, met)
 	}
 	return outcome
 }
@@ -361,6 +357,7 @@ func (st *step) open(g *group, key string, p *baseline.Profile, e *event.Event) 
 		View:     *p.View(e),
 		key:      key,
 		profile:  p,
+		scratch:  st.scratch,
 		group:    g,
 		emit:     st.emit,
 		suppress: st.set.suppressions,
@@ -382,15 +379,25 @@ func (st *step) begin(r *rule) {
 	}
 }
 
-// run runs a rule whose conditions the event meets.
-func (st *step) run(r *rule) {
-	st.begin(r)
+// runFrom runs rules that the event gets through to, from one of the given ones
+// on up to one that panics, and returns which is to follow.
+func (st *step) runFrom(at int, rules []int, g *group, known time.Duration, met uint64) (next int) {
 	defer func() {
 		if v := recover(); v != nil {
-			st.panicked(r, v)
+			st.panicked(&g.rules[rules[at]], v)
+			next = at + 1
 		}
 	}()
-	r.detector.Detect(&st.pass)
+	for ; at < len(rules); at++ {
+		i := rules[at]
+		// No feature knows the key for longer than the profile does: a rule that
+		// is silent while it learns has nothing to say yet.
+		if gate := &g.gates[i]; gate.needs&^met == 0 && known >= gate.silent {
+			st.begin(&g.rules[i])
+			g.rules[i].detector.Detect(&st.pass)
+		}
+	}
+	return at
 }
 
 // panicked keeps that a rule panicked.
