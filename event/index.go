@@ -24,46 +24,61 @@ type serviceIndex struct {
 // operation may be "*" for all of the service's, and "*" alone stands for
 // every event. A subscriber without patterns gets every event.
 func NewIndex(subscribers ...[]string) (*Index, error) {
-	x := &Index{services: make(map[string]serviceIndex)}
-	wants := func(patterns []string, service, operation string) bool {
-		for _, p := range patterns {
-			s, o, _ := strings.Cut(p, ":")
-			if p == "*" || s == service && (o == "*" || o == operation && operation != "") {
-				return true
+	wants := make([][]pattern, len(subscribers))
+	for i, texts := range subscribers {
+		for _, text := range texts {
+			p, err := parsePattern(text)
+			if err != nil {
+				return nil, err
 			}
+			wants[i] = append(wants[i], p)
 		}
-		return len(patterns) == 0
 	}
 	matching := func(service, operation string) []int {
 		var list []int
-		for i, patterns := range subscribers {
-			if wants(patterns, service, operation) {
+		for i, patterns := range wants {
+			if len(patterns) == 0 || slices.ContainsFunc(patterns, func(p pattern) bool { return p.matches(service, operation) }) {
 				list = append(list, i)
 			}
 		}
 		return slices.Clip(list)
 	}
-	x.any = matching("", "")
-	for _, patterns := range subscribers {
-		for _, p := range patterns {
-			if p == "*" {
-				continue
-			}
-			service, operation, ok := strings.Cut(p, ":")
-			if !ok || service == "" || operation == "" || strings.ContainsAny(service, "*. ") {
-				return nil, fmt.Errorf("event: pattern %q is not of the form service:Operation", p)
-			}
-			si, ok := x.services[service]
-			if !ok {
-				si = serviceIndex{operations: make(map[string][]int), any: matching(service, "")}
-				x.services[service] = si
-			}
-			if operation != "*" {
-				si.operations[operation] = matching(service, operation)
-			}
+	x := &Index{services: make(map[string]serviceIndex), any: matching("", "")}
+	for _, p := range slices.Concat(wants...) {
+		if p.service == "*" {
+			continue
+		}
+		si, ok := x.services[p.service]
+		if !ok {
+			si = serviceIndex{operations: make(map[string][]int), any: matching(p.service, "")}
+			x.services[p.service] = si
+		}
+		if _, ok := si.operations[p.operation]; !ok && p.operation != "*" {
+			si.operations[p.operation] = matching(p.service, p.operation)
 		}
 	}
 	return x, nil
+}
+
+// A pattern is of the events of a service, or "*" for all events; and of one of
+// the service's operations, or "*" for all.
+type pattern struct{ service, operation string }
+
+func parsePattern(s string) (pattern, error) {
+	if s == "*" {
+		return pattern{"*", "*"}, nil
+	}
+	service, operation, ok := strings.Cut(s, ":")
+	if !ok || service == "" || operation == "" || strings.ContainsAny(service, "*. ") {
+		return pattern{}, fmt.Errorf("event: pattern %q is not of the form service:Operation", s)
+	}
+	return pattern{service, operation}, nil
+}
+
+// matches reports whether the pattern is of an operation; "" is one that no
+// pattern names, or a service that none names.
+func (p pattern) matches(service, operation string) bool {
+	return p.service == "*" || p.service == service && (p.operation == "*" || p.operation == operation)
 }
 
 // Lookup returns the numbers of the subscribers that want the event, in
