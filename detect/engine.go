@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/cloudtell/cloudtell/baseline"
+	"github.com/cloudtell/cloudtell/detect/internal/news"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -113,10 +114,9 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 	en.stats.Suppressed = make(map[string]int64)
 	for range n {
 		s := &shard{
-			engine:   en,
-			standing: make(map[string]int),
-			cache:    newCache(max(1, cmp.Or(o.Cache, 100_000)/n), set.groups),
-			seen:     newIDSet(max(1, cmp.Or(o.Dedup, 1<<16)/n)),
+			engine: en,
+			cache:  newCache(max(1, cmp.Or(o.Cache, 100_000)/n), set.groups),
+			seen:   newIDSet(max(1, cmp.Or(o.Dedup, 1<<16)/n)),
 		}
 		s.step = step{set: set, emit: s.keep, firsts: !o.Updates, scratch: baseline.NewScratch()}
 		en.shards = append(en.shards, s)
@@ -132,8 +132,9 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 // An error does not void the findings. It says that some events were rejected
 // because the store failed or a record is not readable, that a changed
 // profile could not be saved and stays in the cache, or that a detector or what
-// it is made of panicked ([*PanicError]). Rejected events may be given again: those of the
-// batch that were evaluated then count as duplicates.
+// it is made of panicked ([*PanicError]). Rejected events may be given again,
+// unless there were [OnlyPanics]: those of the batch that were evaluated then count
+// as duplicates.
 func (en *Engine) Process(ctx context.Context, events []*event.Event) ([]Finding, error) {
 	return en.batch(ctx, events, true)
 }
@@ -332,17 +333,16 @@ func (en *Engine) Flush(ctx context.Context) error {
 // A shard owns the keys that hash to it: nothing of it is shared with other
 // goroutines during a batch, so it needs no lock.
 type shard struct {
-	engine   *Engine
-	cache    *cache
-	seen     *idSet
-	step     step
-	tasks    []task
-	findings []Finding
-	standing map[string]int // by id, the revision among them that a later one replaces
-	err      error
-	loads    int64
-	saves    int64
-	room     []byte // for the records of a save
+	engine *Engine
+	cache  *cache
+	seen   *idSet
+	step   step
+	tasks  []task
+	news   news.List[Finding]
+	err    error
+	loads  int64
+	saves  int64
+	room   []byte // for the records of a save
 }
 
 // A task is one event for one key.
@@ -356,33 +356,23 @@ type task struct {
 	mark  mark
 }
 
-// keep takes in what the rules report. Of one finding's revisions the first is
-// news, and so is one that raises the severity; of others the last is enough.
+// keep takes in what the rules report. Those that are suppressed are only counted,
+// each.
 func (s *shard) keep(f Finding) {
-	if f.Revision > 0 && f.Suppressed == "" {
-		if i, ok := s.standing[f.ID]; ok {
-			s.findings[i] = f
-			if f.Raised {
-				delete(s.standing, f.ID)
-			}
-			return
-		}
-		if !f.Raised {
-			s.standing[f.ID] = len(s.findings)
-		}
+	revision := f.Revision
+	if f.Suppressed != "" {
+		revision = 0
 	}
-	s.findings = append(s.findings, f)
+	s.news.Add(f, f.ID, revision, f.Raised)
 }
 
 // hand appends what was found, and keeps none of it.
 func (s *shard) hand(findings []Finding) []Finding {
-	if len(s.findings) == 0 {
+	if len(s.news.Findings) == 0 {
 		return findings
 	}
-	findings = append(findings, s.findings...)
-	clear(s.findings)
-	s.findings = s.findings[:0]
-	clear(s.standing)
+	findings = append(findings, s.news.Findings...)
+	s.news.Reset()
 	return findings
 }
 
@@ -427,8 +417,8 @@ func (s *shard) process(ctx context.Context, detecting bool) {
 		s.step.err = nil
 	}
 	s.step.close()
-	for i := range s.findings { // those that no later one replaced
-		s.findings[i].detach()
+	for i := range s.news.Findings { // those that no later one replaced
+		s.news.Findings[i].detach()
 	}
 	if err := s.evict(ctx); err != nil {
 		errs = append(errs, err)

@@ -437,3 +437,19 @@ func (e *PanicError) Error() string {
 	}
 	return fmt.Sprintf("detect: %s %q panicked on event %s: %v", what, name, e.EventID, e.Value)
 }
+
+// OnlyPanics reports whether an error says nothing but that something panicked
+// ([*PanicError]): then giving the same events again would be of no use. What else
+// an [Engine] returns are errors of its store, which may be well later. Nil says
+// nothing at all: false.
+func OnlyPanics(err error) bool {
+	switch e := err.(type) {
+	case *PanicError:
+		return true
+	case interface{ Unwrap() error }:
+		return OnlyPanics(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(e.Unwrap(), func(err error) bool { return !OnlyPanics(err) })
+	}
+	return false
+}

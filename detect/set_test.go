@@ -453,3 +453,24 @@ func TestScopes(t *testing.T) {
 
 // ageless hides all of a feature but what the interface asks for.
 type ageless struct{ baseline.Feature }
+
+func TestOnlyPanics(t *testing.T) {
+	panicked, failed := &detect.PanicError{Rule: "r"}, errors.New("store")
+	tests := []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{panicked, true},
+		{failed, false},
+		{errors.Join(panicked, panicked), true},
+		{errors.Join(panicked, failed), false},
+		{fmt.Errorf("batch: %w", panicked), true},
+		{fmt.Errorf("batch: %w", failed), false},
+		{fmt.Errorf("batch: %w", errors.Join(errors.Join(panicked), panicked)), true},
+		{fmt.Errorf("batch: %w, %w", panicked, errors.Join(panicked, failed)), false},
+	}
+	for _, tt := range tests {
+		assert.Equal(t, tt.want, detect.OnlyPanics(tt.err), "%v", tt.err)
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cloudtell/cloudtell/baseline"
 	"github.com/cloudtell/cloudtell/detect"
+	"github.com/cloudtell/cloudtell/detect/internal/news"
 	"github.com/cloudtell/cloudtell/event"
 )
 
@@ -477,7 +478,7 @@ func (w *Worker) step(b *batch, t *task, e *entry, n int) (fits bool, err error)
 	last := t.items[n-1]
 	next.advance(last.partition, last.message.Offset+1)
 	var suppressed []string
-	var news news
+	var told news.List[detect.Finding]
 	record, err := w.set.Apply(t.scope, e.record, events, func(f detect.Finding) {
 		switch {
 		case f.Suppressed != "":
@@ -485,12 +486,12 @@ func (w *Worker) step(b *batch, t *task, e *entry, n int) (fits bool, err error)
 				suppressed = append(suppressed, f.Rule)
 			}
 		case f.Revision == 0 || f.Raised || w.o.Updates:
-			news.add(f)
+			told.Add(f, f.ID, f.Revision, f.Raised)
 		}
 	})
 	size := 0
-	for i := range news.findings {
-		a := alertOf(&news.findings[i])
+	for i := range told.Findings {
+		a := alertOf(&told.Findings[i])
 		next.outbox = append(next.outbox, a)
 		size += len(a.ID) + len(a.Data)
 	}
@@ -510,33 +511,6 @@ func (w *Worker) step(b *batch, t *task, e *entry, n int) (fits bool, err error)
 	next.record = record
 	t.next, t.taken, t.suppress = &next, n, suppressed
 	return true, nil
-}
-
-// News are the findings of a step that are to be told. Of one finding's revisions
-// the first is news, and so is one that raises the severity; of others the last is
-// enough.
-type news struct {
-	findings []detect.Finding
-	standing map[string]int // by ID, the place of a revision that a later one replaces
-}
-
-func (n *news) add(f detect.Finding) {
-	if f.Revision > 0 {
-		if i, ok := n.standing[f.ID]; ok {
-			n.findings[i] = f
-			if f.Raised {
-				delete(n.standing, f.ID)
-			}
-			return
-		}
-		if !f.Raised {
-			if n.standing == nil {
-				n.standing = make(map[string]int)
-			}
-			n.standing[f.ID] = len(n.findings)
-		}
-	}
-	n.findings = append(n.findings, f)
 }
 
 func (t *task) messageOf(eventID string) *Message {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -135,7 +134,7 @@ func (in *invocation) evaluate(ctx context.Context, events []*event.Event) error
 			return err
 		}
 		findings, failed := engine.Process(ctx, events)
-		if onlyPanics(failed) { // the other rules and scopes had their say, and these would panic again
+		if detect.OnlyPanics(failed) { // the other rules and scopes had their say, and these would panic again
 			log.Print(failed)
 			failed = nil
 		}
@@ -151,16 +150,6 @@ func (in *invocation) evaluate(ctx context.Context, events []*event.Event) error
 			return err
 		}
 	}
-}
-
-// onlyPanics reports whether an error of an engine says nothing but that something
-// panicked: that the store is sound, and to try again is of no use.
-func onlyPanics(err error) bool {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !onlyPanics(err) })
-	}
-	_, ok := err.(*detect.PanicError)
-	return ok
 }
 
 // reject writes those of the events to the log that a scope panics on, each with

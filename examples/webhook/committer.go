@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"sync"
 
 	"github.com/cloudtell/cloudtell/detect"
@@ -124,21 +123,11 @@ func (c *committer) step(events []*event.Event) error {
 	if c.engine.Stats().Rejected == rejected {
 		return nil
 	}
-	if !onlyPanics(evaluated) {
+	if !detect.OnlyPanics(evaluated) {
 		return errors.New("some events could not be evaluated")
 	}
 	c.reject(events)
 	return nil
-}
-
-// onlyPanics reports whether an error of an engine says nothing but that something
-// panicked: that the store is sound, and to send again is of no use.
-func onlyPanics(err error) bool {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !onlyPanics(err) })
-	}
-	_, ok := err.(*detect.PanicError)
-	return ok
 }
 
 // reject writes those of the events to the log that a scope panics on, each with
