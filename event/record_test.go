@@ -170,3 +170,44 @@ func TestAddress(t *testing.T) {
 		}
 	}
 }
+
+// Of two members of one name the last counts, also if a decoder knows it.
+func TestIdentityTwice(t *testing.T) {
+	const user, root = `{"type":"IAMUser","accountId":"111122223333","userName":"alice","sessionContext":{"attributes":{"mfaAuthenticated":"true"}}}`,
+		`{"type":"Root","accountId":"111122223333"}`
+	record := func(identities ...string) string {
+		text := `{"eventVersion":"1.08","eventTime":"2024-01-02T03:04:05Z","eventSource":"s3.amazonaws.com","eventName":"GetObject"`
+		for _, id := range identities {
+			text += `,"userIdentity":` + id
+		}
+		return text + "}"
+	}
+	d := &decoder{event: new(Event), memory: newMemory(jsonscan.MaxDepth)}
+	for _, text := range []string{record(root), record(root), record(user, root), record(user), record(user), record(root, user), record(user, root)} {
+		cold := &decoder{event: new(Event), memory: newMemory(jsonscan.MaxDepth)}
+		for _, d := range []*decoder{cold, d} {
+			if _, err := d.decode(text, jsonscan.MaxDepth); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !reflect.DeepEqual(cold.event, d.event) {
+			t.Errorf("%s:\n%+v\n%+v", text, d.event, cold.event)
+		}
+	}
+}
+
+// What the next stream takes over keeps nothing of the input.
+func TestBatchesLetGo(t *testing.T) {
+	const good = `{"eventVersion":"1.08","eventTime":"2024-01-02T03:04:05Z","eventSource":"s3.amazonaws.com","eventName":"GetObject"}`
+	for _, input := range []string{good, good + good[:100], good[:100], good + good + "{" + good} {
+		s := newStream(func([]*Event, error) bool { return true }, nil)
+		s.inBatches()
+		slots := s.slots
+		s.all(strings.NewReader(input))
+		for i := range slots {
+			if !reflect.DeepEqual(slots[i], Event{}) {
+				t.Errorf("%s: %d: %+v", input, i, slots[i])
+			}
+		}
+	}
+}
