@@ -47,6 +47,8 @@ func FuzzRecord(f *testing.F) {
 		`{"eventVersion":"1.11","userIdentity":{"type":"AssumedRole","principalId":"AROAX:s","arn":"arn:aws:sts::111122223333:assumed-role/r/s","accountId":"111122223333","sessionContext":{"sessionIssuer":{"type":"Role","arn":"arn:aws:iam::111122223333:role/r"},"attributes":{"mfaAuthenticated":"true","creationDate":"2026-01-05T08:00:00Z"}}},` + rest + `,"userAgent":"[aws-cli/2]","sourceIPAddress":"198.51.100.7","requestParameters":{"a":[1,{"b":null}]},"readOnly":true}`,
 		`{"userIdentity":{"type":"IAMUser","userName":"\u0061","arn":"arn:aws:iam::1:user/a"},"userAgent":"caf\u00e9",` + rest + `}`,
 		` { "userIdentity" : { "type" : "AWSService" , "invokedBy" : "x" } , "eventTime" : "2026-01-05T09:00:00.5+01:00" , "event\u0053ource" : "x" , "eventName" : "y" } `,
+		`{"userIdentity":{"type":"IAMUser","userName":"me","accountId":"111122223333"},"userIdentity":{"type":"AWSService","invokedBy":"x"},` + rest + `}`,
+		`{"userIdentity":{"type":"IAMUser","userName":"me","accountId":"111122223333"},"userIdentity":"x",` + rest + `}`,
 		`{"userIdentity":"me","userIdentity":null,"userAgent":7,"sourceIPAddress":"::ffff:1.2.3.4",` + rest + `,"eventID":17}`,
 		`{"userIdentity":{"type":"AWSAccount","accountId":"ANONYMOUS_PRINCIPAL"},"eventType":"AwsVpceEvent","responseElements":{"x":"\ud83d"},` + rest + `}`,
 		`{"userAgent":"a\"b","requestParameters":[1e5,-0.1,true],"resources":[],` + rest + "}\x00", `{"userIdentity":{`, `{"a":01}`, `[]`,
