@@ -86,14 +86,17 @@ func (d *decoder) userIdentity(text string, i, depth int) (int, jsonscan.Fault) 
 	id := &d.event.Identity
 	if d.who = d.identities.find(text[i:]); d.who != nil {
 		end := i + len(d.who.text)
+		if d.identity != "" {
+			*id = Identity{} // that of another member, before
+		}
 		d.identity = text[i:end]
 		d.who.value.tell(id, d.identity)
 		return end, 0
 	}
 	end, f := id.read(text, i, depth)
+	d.identity = text[i:end]
 	if f == 0 && text[i] == '{' && d.identities.again(text[i:end]) {
-		if w, ok := whoIs(id, text[i:end]); ok {
-			d.identity = text[i:end]
+		if w, ok := whoIs(id, d.identity); ok {
 			d.who = d.identities.add(d.identity, w)
 		}
 	}

@@ -47,8 +47,8 @@ type decoder struct {
 	// Of the record at hand.
 	managed  string      // managementEvent
 	readOnly string      // readOnly
-	identity string      // userIdentity, if it is remembered
-	who      *known[who] // and what it says
+	identity string      // userIdentity
+	who      *known[who] // what it says, if it is remembered
 
 	*memory // of those before it
 }
@@ -152,7 +152,7 @@ var recordNames = jsonscan.NewNames([]string{
 // ErrTooDeep, that of the fault. With an error, the event is only partly filled.
 func (d *decoder) decode(text string, maxDepth int) (int, error) {
 	*d.event = Event{decoded: true}
-	d.managed, d.readOnly, d.who = "", "", nil
+	d.managed, d.readOnly, d.identity, d.who = "", "", "", nil
 	var when string
 	var insight Raw
 	e := d.event

@@ -152,7 +152,7 @@ func (s *stream) all(r io.Reader) {
 func (s *stream) close() {
 	s.decoder.bufs.trim()
 	if len(s.slots) > 1 {
-		clear(s.slots[:s.filled])
+		clear(s.slots[:min(s.filled+1, len(s.slots))]) // and what a broken record has left in the next
 	}
 	memories.Put(s.decoder.memory)
 	s.decoder.memory = nil

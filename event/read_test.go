@@ -437,6 +437,36 @@ func TestReadBatchesDoesNotWait(t *testing.T) {
 	<-arrived
 }
 
+// Who wants no more does not wait for input either.
+func TestReadStopsBeforeMoreInput(t *testing.T) {
+	for _, input := range []string{record("a"), record("a") + "\n", record("a") + record("b")[:50], "[" + record("a"), accessLine + "\n", "[1,"} {
+		r := &silent{text: input}
+		for range event.ReadBatches(r, nil) {
+			break
+		}
+		for range event.Read(&silent{text: input}, nil) {
+			break
+		}
+		assert.False(t, r.asked, input)
+	}
+}
+
+// silent is a reader of which nothing comes behind a text.
+type silent struct {
+	text  string
+	asked bool // for more
+}
+
+func (r *silent) Read(p []byte) (int, error) {
+	r.asked = r.text == ""
+	n := copy(p, r.text)
+	r.text = r.text[n:]
+	if r.asked {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
 func TestReadBatchesStops(t *testing.T) {
 	for _, input := range []string{strings.Repeat(record("a"), 100), "[1,2]", strings.Repeat(accessLine+"\n", 100), record("a") + "x"} {
 		n := 0

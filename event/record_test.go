@@ -47,6 +47,8 @@ func FuzzRecord(f *testing.F) {
 		`{"eventVersion":"1.11","userIdentity":{"type":"AssumedRole","principalId":"AROAX:s","arn":"arn:aws:sts::111122223333:assumed-role/r/s","accountId":"111122223333","sessionContext":{"sessionIssuer":{"type":"Role","arn":"arn:aws:iam::111122223333:role/r"},"attributes":{"mfaAuthenticated":"true","creationDate":"2026-01-05T08:00:00Z"}}},` + rest + `,"userAgent":"[aws-cli/2]","sourceIPAddress":"198.51.100.7","requestParameters":{"a":[1,{"b":null}]},"readOnly":true}`,
 		`{"userIdentity":{"type":"IAMUser","userName":"\u0061","arn":"arn:aws:iam::1:user/a"},"userAgent":"caf\u00e9",` + rest + `}`,
 		` { "userIdentity" : { "type" : "AWSService" , "invokedBy" : "x" } , "eventTime" : "2026-01-05T09:00:00.5+01:00" , "event\u0053ource" : "x" , "eventName" : "y" } `,
+		`{"userIdentity":{"type":"IAMUser","userName":"me","accountId":"111122223333"},"userIdentity":{"type":"AWSService","invokedBy":"x"},` + rest + `}`,
+		`{"userIdentity":{"type":"IAMUser","userName":"me","accountId":"111122223333"},"userIdentity":"x",` + rest + `}`,
 		`{"userIdentity":"me","userIdentity":null,"userAgent":7,"sourceIPAddress":"::ffff:1.2.3.4",` + rest + `,"eventID":17}`,
 		`{"userIdentity":{"type":"AWSAccount","accountId":"ANONYMOUS_PRINCIPAL"},"eventType":"AwsVpceEvent","responseElements":{"x":"\ud83d"},` + rest + `}`,
 		`{"userAgent":"a\"b","requestParameters":[1e5,-0.1,true],"resources":[],` + rest + "}\x00", `{"userIdentity":{`, `{"a":01}`, `[]`,
@@ -167,6 +169,47 @@ func TestAddress(t *testing.T) {
 		want, _ := netip.ParseAddr(s)
 		if got := address(s); got != want.Unmap() {
 			t.Errorf("%q: %v, want %v", s, got, want.Unmap())
+		}
+	}
+}
+
+// Of two members of one name the last counts, also if a decoder knows it.
+func TestIdentityTwice(t *testing.T) {
+	const user, root = `{"type":"IAMUser","accountId":"111122223333","userName":"alice","sessionContext":{"attributes":{"mfaAuthenticated":"true"}}}`,
+		`{"type":"Root","accountId":"111122223333"}`
+	record := func(identities ...string) string {
+		text := `{"eventVersion":"1.08","eventTime":"2024-01-02T03:04:05Z","eventSource":"s3.amazonaws.com","eventName":"GetObject"`
+		for _, id := range identities {
+			text += `,"userIdentity":` + id
+		}
+		return text + "}"
+	}
+	d := &decoder{event: new(Event), memory: newMemory(jsonscan.MaxDepth)}
+	for _, text := range []string{record(root), record(root), record(user, root), record(user), record(user), record(root, user), record(user, root)} {
+		cold := &decoder{event: new(Event), memory: newMemory(jsonscan.MaxDepth)}
+		for _, d := range []*decoder{cold, d} {
+			if _, err := d.decode(text, jsonscan.MaxDepth); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !reflect.DeepEqual(cold.event, d.event) {
+			t.Errorf("%s:\n%+v\n%+v", text, d.event, cold.event)
+		}
+	}
+}
+
+// What the next stream takes over keeps nothing of the input.
+func TestBatchesLetGo(t *testing.T) {
+	const good = `{"eventVersion":"1.08","eventTime":"2024-01-02T03:04:05Z","eventSource":"s3.amazonaws.com","eventName":"GetObject"}`
+	for _, input := range []string{good, good + good[:100], good[:100], good + good + "{" + good} {
+		s := newStream(func([]*Event, error) bool { return true }, nil)
+		s.inBatches()
+		slots := s.slots
+		s.all(strings.NewReader(input))
+		for i := range slots {
+			if !reflect.DeepEqual(slots[i], Event{}) {
+				t.Errorf("%s: %d: %+v", input, i, slots[i])
+			}
 		}
 	}
 }

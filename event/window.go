@@ -81,7 +81,9 @@ func (w *window) more() bool {
 		return false
 	}
 	if w.stream != nil {
-		w.stream.flush()
+		if w.stream.flush(); w.stream.done {
+			return false // what nobody wants may not come for long
+		}
 	}
 	kept := w.text[w.pos:]
 	size := len(kept) + max(w.chunk, len(kept))
