@@ -276,8 +276,8 @@ func (c *distinctCell) forget(before time.Time) {
 func (c *distinctCell) answer(v *View) Window {
 	n, s := v.answering(), v.scratch
 	if n.answered != s.serial {
-		n.answered, n.answer = s.serial, len(s.windows)
 		s.windows = append(s.windows, c.best(v))
+		n.answered, n.answer = s.serial, len(s.windows)-1
 	}
 	return s.windows[n.answer]
 }

@@ -397,8 +397,8 @@ func (c *firstSeenCell) has(h uint64) bool {
 func (c *firstSeenCell) answer(v *View) Novelty {
 	n, s := v.noted(c.note), v.scratch
 	if n.answered != s.serial {
-		n.answered, n.answer = s.serial, len(s.novelties)
 		s.novelties = append(s.novelties, c.judge(v, s.noted(n)))
+		n.answered, n.answer = s.serial, len(s.novelties)-1
 	}
 	return s.novelties[n.answer]
 }

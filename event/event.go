@@ -238,8 +238,8 @@ func (e *Event) Resources() iter.Seq[Resource] {
 
 // Bucket returns the bucket that an S3 request names, or "".
 func (e *Event) Bucket() string {
-	if n := len(bucketName) + e.firstBucket; n > len(bucketName) && n < len(e.Request) && e.Request[n] == '"' {
-		return string(e.Request[len(bucketName):n])
+	if rest, ok := strings.CutPrefix(string(e.Request), bucketName); ok && e.firstBucket > 0 && e.firstBucket < len(rest) {
+		return rest[:e.firstBucket]
 	}
 	return bucket.Of(e)
 }
