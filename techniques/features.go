@@ -116,9 +116,12 @@ func byStranger(e *event.Event) bool { return presigned(e) || unproven(e) || nam
 
 // nameless reports whether a call was made without credentials, and AWS does not
 // say by whom, as with the guests of a Cognito pool. All such callers of an
-// account share one key.
+// account share one key. So do users of IAM Identity Center in older records, which
+// call their type unknown and tell of them nothing but the name: those had proved
+// who they are.
 func nameless(e *event.Event) bool {
-	return e.Principal.Kind == event.Unknown && e.Identity.AccessKeyID == "" && !strings.Contains(e.Principal.Key, "/")
+	return e.Principal.Kind == event.Unknown && e.Identity.AccessKeyID == "" && e.Identity.UserName == "" &&
+		!strings.Contains(e.Principal.Key, "/")
 }
 
 // unproven reports whether an event is a step of signing in that proves no

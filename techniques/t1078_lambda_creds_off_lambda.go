@@ -11,7 +11,7 @@ import (
 // lambdaFunctions remembers the functions that a role serves: Lambda names a
 // function's session after it, and SDKs in its runtime say so.
 var lambdaFunctions = baseline.FirstSeen("lambda function", func(e *event.Event) string {
-	if e.Principal.Session == "" || !direct(e) || !lambdaRuntime(e) {
+	if e.Principal.Session == "" || !direct(e) || !lambdaRuntime(e) || byStranger(e) {
 		return ""
 	}
 	return e.Principal.Session
