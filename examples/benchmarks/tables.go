@@ -101,7 +101,7 @@ func tables(o *options) []*table {
 		{
 			name: "hundred", title: "Memory of a scan, by the length of the log in gzip files of 1,500 records", commands: []string{"memory"},
 			columns: []column{{"peak MB", peak, 0, ""}, {"times", peak, 2, theBase}, {"MB/s", rate, 0, ""}},
-			cases:   hundredCases("", func(name string) benchCase { return eachAnew(detectFiles(name, 1)) }),
+			cases:   hundredCases("", func(name string) benchCase { return eachAnew(detectEach(name, nil)) }),
 		},
 		{
 			name: "hundredscan", title: "Memory of examples/scan, by the length of the log", commands: []string{"memory"},

@@ -254,8 +254,27 @@ func difference(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return in[s] })
 }
 
-// start starts the servers.
+// start starts the servers. A port that was free may be taken before a server has
+// it: then it starts others.
 func (r *run) start(ctx context.Context) error {
+	for tries := 3; ; tries-- {
+		err := r.startServers(ctx)
+		if err == nil || tries == 1 || ctx.Err() != nil {
+			return err
+		}
+		r.end()
+		r.brokers, r.store, r.proxy = nil, nil, nil
+		if err := os.RemoveAll(r.dir); err != nil {
+			return err
+		}
+		if err := os.Mkdir(r.dir, 0o700); err != nil {
+			return err
+		}
+	}
+}
+
+// startServers starts the servers.
+func (r *run) startServers(ctx context.Context) error {
 	r.link = link{Kind: r.cell.kind, Replicas: r.cell.servers}
 	var roles []role
 	if r.cell.kind == kafka {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -90,6 +91,9 @@ func (n *natsRole) serve() error {
 		return err
 	}
 	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		return errors.New("does not listen: a port may have been taken meanwhile")
+	}
 	fmt.Println("up")
 	s.WaitForShutdown()
 	return nil

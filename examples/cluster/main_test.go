@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -42,4 +43,19 @@ func TestBench(t *testing.T) {
 	require.NoError(t, bench(t.Context(), &out, 500, 1))
 	require.Contains(t, out.String(), "worker, Kafka of 1, records in JetStream")
 	require.Contains(t, out.String(), "500 events")
+}
+
+// A server that does not get its port ends and says so, rather than being waited
+// for.
+func TestTakenPort(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	p, err := start(role{Nats: &natsRole{Name: "n", Port: l.Addr().(*net.TCPAddr).Port, Dir: t.TempDir()}})
+	require.NoError(t, err)
+	defer p.kill()
+	require.ErrorContains(t, p.wait(t.Context(), "up"), "a child ended")
 }
