@@ -133,8 +133,8 @@ func NewEngine(set *Set, store baseline.Store, o *EngineOptions) (*Engine, error
 // because the store failed or a record is not readable, that a changed
 // profile could not be saved and stays in the cache, or that a detector or what
 // it is made of panicked ([*PanicError]). Rejected events may be given again,
-// unless there were [OnlyPanics]: those of the batch that were evaluated then count
-// as duplicates.
+// unless the error says [OnlyPanics]: those of the batch that were evaluated then
+// count as duplicates.
 func (en *Engine) Process(ctx context.Context, events []*event.Event) ([]Finding, error) {
 	return en.batch(ctx, events, true)
 }

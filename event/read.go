@@ -83,10 +83,10 @@ const (
 // A yielded event is valid until the next iteration, which reuses it; to keep
 // it, [Event.Clone] it. A plain copy of a CloudTrail record's Event will do where it
 // does not matter that it keeps the 128 KiB around its record in memory, as when
-// all events are kept; of an access log's line, Access would be overwritten. What cannot be read is yielded as a [*DecodeError] in its
-// place, with a nil event, and reading goes on behind it. If the reader itself
-// fails, its error comes last, wrapped, and is not a DecodeError. An input
-// without records yields nothing.
+// all events are kept; of an access log's line, Access would be overwritten. What
+// cannot be read is yielded as a [*DecodeError] in its place, with a nil event, and
+// reading goes on behind it. If the reader itself fails, its error comes last,
+// wrapped, and is not a DecodeError. An input without records yields nothing.
 //
 // Read holds a few megabytes at most, and takes time in proportion to the
 // input's size, whatever the input. Each iteration over the result reads on

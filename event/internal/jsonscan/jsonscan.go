@@ -246,15 +246,12 @@ func rest(s string, i int, plain bool) (int, bool, Fault) {
 	for {
 		for i+8 <= len(s) {
 			w := load(s, i)
-			m := special(w)
-			if m != 0 {
-				w &= m ^ (m - 1)
-			}
-			plain = plain && w&high == 0
-			if m != 0 {
+			if m := special(w); m != 0 {
+				plain = plain && w&(m^(m-1))&high == 0
 				i += bits.TrailingZeros64(m) / 8
 				break
 			}
+			plain = plain && w&high == 0
 			i += 8
 		}
 		for i < len(s) && s[i] != '"' && s[i] != '\\' && s[i] >= ' ' { // less than eight
